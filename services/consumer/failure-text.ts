@@ -1,0 +1,44 @@
+/** The text of a failed job: error name, message, and the frames of task files only. */
+import { messageOf } from '../../shared/errors.ts';
+
+/** Longest failure text, in characters. */
+const LONGEST_TEXT = 8 * 1024;
+
+/**
+ * What a client may see of an error: its name, its message, and the stack frames inside the tasks folder with paths relative
+ * to it. Frames of FastTask, of libraries and of Node are left out, and with them every path of the machine.
+ */
+export function failureText(thrown: unknown, tasksDir: string): string {
+  const head = thrown instanceof Error ? `${nameOf(thrown)}: ${scrub(thrown.message, tasksDir)}` : `Error: the task threw ${printed(thrown)}, not an Error`;
+  const frames = thrown instanceof Error ? framesOf(thrown, tasksDir) : [];
+  return [head, ...frames].join('\n').slice(0, LONGEST_TEXT);
+}
+
+function nameOf(error: Error): string {
+  return typeof error.name === 'string' && error.name !== '' ? error.name : 'Error';
+}
+
+function framesOf(error: Error, tasksDir: string): string[] {
+  const stack = safely(() => (typeof error.stack === 'string' ? error.stack : ''));
+  return stack
+    .split('\n')
+    .filter((line) => /^\s+at /.test(line) && line.includes(tasksDir) && !line.includes('node_modules'))
+    .map((line) => scrub(line, tasksDir));
+}
+
+function scrub(text: string, tasksDir: string): string {
+  return text.replaceAll(`file://${tasksDir}/`, '').replaceAll(`${tasksDir}/`, '');
+}
+
+function printed(thrown: unknown): string {
+  const json = safely(() => (typeof thrown === 'object' ? JSON.stringify(thrown) : String(thrown)));
+  return `${typeof thrown} ${json ?? ''}`.trim().slice(0, 1000);
+}
+
+function safely(read: () => string): string {
+  try {
+    return read();
+  } catch (error) {
+    return messageOf(error);
+  }
+}

@@ -1,0 +1,181 @@
+/** A lane: this consumer's view of one task's queue. With dispatcher.ts, all that knows BullMQ's Worker. */
+import { Job, type JobJson, UnrecoverableError, Worker } from 'bullmq';
+import { messageOf } from '../../shared/errors.ts';
+import { taskKeys } from '../../shared/job-scripts.ts';
+import type { JobData } from '../../shared/jobs.ts';
+import type { Logger } from '../../shared/logger.ts';
+import type { Redis } from '../../shared/redis.ts';
+import type { LoadedTask } from './task-files.ts';
+
+/** A job that is locked by this consumer. */
+export type ClaimedJob = Job<JobData>;
+
+/** For how long a lock holds, and how often a dead consumer's jobs are looked for: a lost job runs again within 15 s. */
+export const LOCK_MS = 8000;
+const STALLED_CHECK_MS = 2000;
+
+/** How often a job may lose its consumer and be queued again; one time more and it is failed. */
+const MAX_LOSSES = 1;
+
+/** What BullMQ's scripts say when the caller does not own the job any more. */
+const NOT_OWNED = /Missing lock|Missing key|Lock mismatch|not in the active state|is not locked/i;
+
+export interface LaneOptions {
+  task: LoadedTask;
+  redis: Redis;
+  prefix: string;
+  /** Written into every job taken here, see job-state.ts. */
+  stamp: string;
+  log: Logger;
+  onStalled: (id: string) => void;
+}
+
+/** A job taken by this consumer; `token` is its lock. */
+export interface Claim {
+  lane: Lane;
+  job: ClaimedJob;
+  id: string;
+  token: string;
+}
+
+export class Lane {
+  readonly task: LoadedTask;
+  readonly markerKey: string;
+  /** Whether a fetch may find a job: set by a marker or a success, cleared by a fetch that found none. */
+  mayHaveWork = true;
+  /** Counts wake-ups, so that a fetch that was under way when one came does not clear it. */
+  wakes = 0;
+  /** Fetches under way, and how many may be: doubled by a success, one again after a fetch in vain. */
+  fetching = 0;
+  width = 1;
+  /** Called when a job that was due later is due; the dispatcher sets it. */
+  onDue: () => void = () => {};
+  readonly #worker: Worker;
+  readonly #stamp: string;
+  readonly #log: Logger;
+  #delayTimer: NodeJS.Timeout | undefined;
+  #delayUntil = Number.POSITIVE_INFINITY;
+
+  constructor(options: LaneOptions) {
+    this.task = options.task;
+    this.#stamp = options.stamp;
+    this.#log = options.log;
+    this.markerKey = taskKeys(options.prefix, options.task.name).marker;
+    this.#worker = new Worker(`{${options.task.name}}`, null, {
+      connection: options.redis,
+      prefix: options.prefix,
+      autorun: false,
+      name: options.stamp,
+      lockDuration: LOCK_MS,
+      stalledInterval: STALLED_CHECK_MS,
+      maxStalledCount: MAX_LOSSES,
+    });
+    this.#worker.on('error', (error) => options.log.warn({ task: options.task.name, reason: error.message }, 'lane.failed'));
+    this.#worker.on('stalled', options.onStalled);
+  }
+
+  get name(): string {
+    return this.task.name;
+  }
+
+  /** Starts to look for jobs whose consumer died. */
+  async start(): Promise<void> {
+    await this.#worker.startStalledCheckTimer();
+  }
+
+  wake(): void {
+    this.mayHaveWork = true;
+    this.wakes += 1;
+  }
+
+  /** Takes the next job, or none. A job that is due later wakes the lane then. */
+  async fetch(token: string): Promise<Claim | undefined> {
+    const wakes = this.wakes;
+    return this.#claim(await this.#worker.getBackend().moveToActive(token, this.#stamp), token, wakes);
+  }
+
+  /** The claim behind what a fetch or a completion returned: the job, its id, a rate limit (not used), when the next is due. */
+  #claim([data, id, , delayUntil]: unknown[], token: string, wakes: number): Claim | undefined {
+    if (!isJobJson(data) || typeof id !== 'string') {
+      if (this.wakes === wakes) this.mayHaveWork = false;
+      if (typeof delayUntil === 'number' && delayUntil > 0) this.wakeAt(delayUntil);
+      return undefined;
+    }
+    const job: ClaimedJob = Job.fromJSON(this.#worker, data, id);
+    job.token = token;
+    return { lane: this, job, id, token };
+  }
+
+  /** Wakes the lane at a time (milliseconds since 1970); the earliest one asked for holds. */
+  wakeAt(time: number): void {
+    if (time >= this.#delayUntil) return;
+    clearTimeout(this.#delayTimer);
+    this.#delayUntil = time;
+    this.#delayTimer = setTimeout(
+      () => {
+        this.#delayUntil = Number.POSITIVE_INFINITY;
+        this.wake();
+        this.onDue();
+      },
+      Math.min(Math.max(0, time - Date.now()), 2 ** 31 - 1),
+    );
+  }
+
+  /**
+   * Ends a job with its result.
+   * @param json the result as JSON text
+   * @param fetchNext take the lane's next job in the same step
+   * @returns the next claim, none, or 'refused' when the job is not this consumer's any more
+   */
+  async complete(claim: Claim, json: string, fetchNext: boolean): Promise<Claim | undefined | 'refused'> {
+    return await this.#unlessRefused(claim, async () => {
+      const wakes = this.wakes;
+      const next = await claim.job.moveToCompleted(json, claim.token, fetchNext);
+      return Array.isArray(next) ? this.#claim(next, claim.token, wakes) : undefined;
+    });
+  }
+
+  /** Ends a job as failed, or lets BullMQ schedule its next try. */
+  async fail(claim: Claim, text: string, retryable: boolean): Promise<undefined | 'refused'> {
+    const error = retryable ? new Error(text) : new UnrecoverableError(text);
+    // The text holds the task's frames; BullMQ would keep ours beside it.
+    error.stack = '';
+    return await this.#unlessRefused(claim, async () => void (await claim.job.moveToFailed(error, claim.token, false)));
+  }
+
+  /** Puts a job back to wait, without the loss of an attempt. */
+  async handBack(claim: Claim): Promise<undefined | 'refused'> {
+    return await this.#unlessRefused(claim, async () => void (await claim.job.moveToWait(claim.token)));
+  }
+
+  async #unlessRefused<T>(claim: Claim, write: () => Promise<T>): Promise<T | 'refused'> {
+    try {
+      return await write();
+    } catch (error) {
+      if (!NOT_OWNED.test(messageOf(error))) throw error;
+      this.#log.info({ task: this.name, jobId: claim.id, reason: messageOf(error) }, 'job.write_refused');
+      return 'refused';
+    }
+  }
+
+  /** Renews locks. @returns ids whose lock is lost */
+  async renew(claims: readonly Claim[]): Promise<string[]> {
+    const ids = claims.map(({ id }) => id);
+    return await this.#worker.extendJobLocks(ids, claims.map(({ token }) => token), LOCK_MS);
+  }
+
+  /** Removes at most `limit` jobs of a final state that ended more than `ageMs` ago. @returns how many */
+  async clean(ageMs: number, limit: number, state: 'completed' | 'failed'): Promise<number> {
+    return (await this.#worker.getBackend().cleanJobsByState(state, Date.now() - ageMs, limit)).length;
+  }
+
+  /** Takes nothing more and looks after nobody's jobs. Safe to call twice. */
+  async stop(): Promise<void> {
+    clearTimeout(this.#delayTimer);
+    await this.#worker.close(true);
+  }
+}
+
+function isJobJson(value: unknown): value is JobJson {
+  return typeof value === 'object' && value !== null;
+}

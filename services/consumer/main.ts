@@ -1,0 +1,37 @@
+/** The consumer's process: reads the configuration, loads tasks, runs until it is told to stop. */
+import { loadConfig } from '../../shared/config.ts';
+import { runService } from '../../shared/lifecycle.ts';
+import { createLogger } from '../../shared/logger.ts';
+import { connectRedis } from '../../shared/redis.ts';
+import { obtainRunningId } from '../../shared/running-id.ts';
+import { Consumer } from './consumer.ts';
+import { loadTasks } from './task-loader.ts';
+
+await runService('consumer', async () => {
+  const config = loadConfig();
+  const bootLog = createLogger(config.logLevel, { service: 'consumer' });
+  for (const notice of config.notices) bootLog.warn({ notice }, 'config.noticed');
+  const { tasks, problems, warnings } = await loadTasks(config);
+  for (const warning of warnings) bootLog.warn({ warning }, 'tasks.warned');
+  for (const problem of problems) bootLog.error(problem, 'task.refused');
+  if (tasks.length === 0) bootLog.warn({ tasksDir: config.dirs.tasks }, 'tasks.none_loaded');
+
+  const redis = connectRedis(config.redis, { name: 'consumer' }, bootLog);
+  const runningId = await obtainRunningId(redis, config.redis.prefix, config.runs.api ? config.runningId : undefined);
+  const log = createLogger(config.logLevel, { service: 'consumer', runningId });
+  const slots = slotsOfProcess(config.consumer.concurrency, config.consumer.processes, config.instance);
+  const consumer = new Consumer({ config, tasks, redis, log, slots });
+  await consumer.start();
+  return {
+    log,
+    stop: async () => {
+      await consumer.stop(config.consumer.drainSeconds * 1000);
+      redis.disconnect();
+    },
+  };
+});
+
+/** A node's slots are spread over its consumer processes as evenly as whole numbers allow; each has at least one. */
+function slotsOfProcess(slots: number, processes: number, instance: number): number {
+  return Math.max(1, Math.floor(slots / processes) + (instance < slots % processes ? 1 : 0));
+}

@@ -1,0 +1,96 @@
+/** What a consumer does on timers: renews locks, tells that it is online, frees expired results. */
+import { messageOf } from '../../shared/errors.ts';
+import { taskKeys } from '../../shared/job-scripts.ts';
+import type { Logger } from '../../shared/logger.ts';
+import { BEAT_MS, beat, type ConsumerStatus, onlineConsumers, signOff } from '../../shared/presence.ts';
+import type { Redis } from '../../shared/redis.ts';
+import { type Lane, LOCK_MS } from './lane.ts';
+import type { Processor } from './processor.ts';
+
+/** Locks are renewed three times in their life. */
+const RENEW_MS = LOCK_MS / 3;
+
+/** Expired results are freed at least this often, in milliseconds; sooner where they expire sooner. */
+const SWEEP_MS = 30_000;
+
+/** Results freed in one step: BullMQ's script holds Redis for that long. */
+const SWEEP_BATCH = 1000;
+
+export interface UpkeepOptions {
+  lanes: readonly Lane[];
+  processor: Processor;
+  redis: Redis;
+  prefix: string;
+  status: () => ConsumerStatus;
+  log: Logger;
+}
+
+export class Upkeep {
+  readonly #options: UpkeepOptions;
+  #timers: NodeJS.Timeout[] = [];
+
+  constructor(options: UpkeepOptions) {
+    this.#options = options;
+  }
+
+  /** Beats once and starts the timers. */
+  async start(): Promise<void> {
+    const { resultExpiresSeconds } = this.#options.status();
+    const sweepMs = Math.max(500, Math.min(SWEEP_MS, (resultExpiresSeconds * 1000) / 2));
+    this.#timers = [
+      this.#every(RENEW_MS, 'locks.renew_failed', () => this.#renewLocks()),
+      this.#every(BEAT_MS, 'presence.beat_failed', () => this.beat()),
+      this.#every(sweepMs, 'results.sweep_failed', () => this.#sweep()),
+    ];
+    await this.beat();
+  }
+
+  /** Runs `work` again and again, never twice at once. */
+  #every(ms: number, failure: string, work: () => Promise<void>): NodeJS.Timeout {
+    let busy = false;
+    return setInterval(() => {
+      if (busy) return;
+      busy = true;
+      work()
+        .catch((error) => this.#options.log.warn({ reason: messageOf(error) }, failure))
+        .finally(() => {
+          busy = false;
+        });
+    }, ms);
+  }
+
+  async beat(): Promise<void> {
+    await beat(this.#options.redis, this.#options.prefix, this.#options.status());
+  }
+
+  async #renewLocks(): Promise<void> {
+    const jobs = [...this.#options.processor.running.values()];
+    await Promise.all(
+      this.#options.lanes.map(async (lane) => {
+        const claims = jobs.map(({ claim }) => claim).filter((claim) => claim.lane === lane);
+        if (claims.length === 0) return;
+        for (const id of await lane.renew(claims)) this.#options.processor.running.get(id)?.stop('lost');
+      }),
+    );
+  }
+
+  /** Frees results that have expired everywhere: the longest time for which any consumer online keeps them has passed. */
+  async #sweep(): Promise<void> {
+    const { lanes, redis, prefix } = this.#options;
+    const consumers = await onlineConsumers(redis, prefix);
+    const keptSeconds = Math.max(this.#options.status().resultExpiresSeconds, ...consumers.map(({ resultExpiresSeconds }) => resultExpiresSeconds));
+    for (const lane of lanes) {
+      for (const state of ['completed', 'failed'] as const) {
+        while ((await lane.clean(keptSeconds * 1000, SWEEP_BATCH, state)) === SWEEP_BATCH);
+      }
+      await redis.zremrangebyscore(taskKeys(prefix, lane.name).revoked, 0, Date.now() - keptSeconds * 1000);
+    }
+  }
+
+  /** Stops the timers. Locks are renewed until then, so call it after the last job. */
+  async stop(): Promise<void> {
+    for (const timer of this.#timers) clearInterval(timer);
+    this.#timers = [];
+    await signOff(this.#options.redis, this.#options.prefix, this.#options.status().name);
+  }
+}

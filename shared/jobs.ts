@@ -1,0 +1,147 @@
+/** Jobs as the API sees them: submitted, checked, revoked, counted. The only module that knows BullMQ's Queue. */
+import { type BulkJobOptions, type JobsOptions, Queue } from 'bullmq';
+import { newJobId } from './job-id.ts';
+import { type RevokeOutcome, revokeJob, taskKeys } from './job-scripts.ts';
+import { type JobView, stateFields, viewOf } from './job-state.ts';
+import { answering, type Redis } from './redis.ts';
+import type { TaskDescriptor } from './registry.ts';
+
+/** What a job carries beside its params; only what differs from the default is stored. */
+export interface JobData {
+  params: unknown;
+  /** Limits of this call in seconds, never above the task's. */
+  softTimeLimit?: number;
+  timeLimit?: number;
+  /** Channel on which the end of the job is told (set by /run). */
+  replyTo?: string;
+}
+
+/** How many jobs of a task are in which state. */
+export interface TaskCounts {
+  waiting: number;
+  active: number;
+  delayed: number;
+  succeeded: number;
+  failed: number;
+  revoked: number;
+}
+
+/** Jobs that ended in a window of time. */
+export interface EndedCounts {
+  succeeded: number;
+  failed: number;
+}
+
+export interface JobsOptionsOfNode {
+  redis: Redis;
+  prefix: string;
+  runningId: string;
+  /** For results that no consumer has stamped. */
+  resultExpiresSeconds: number;
+}
+
+export class Jobs {
+  readonly runningId: string;
+  readonly #redis: Redis;
+  readonly #prefix: string;
+  readonly #resultExpiresSeconds: number;
+  readonly #queues = new Map<string, Queue>();
+
+  constructor(options: JobsOptionsOfNode) {
+    this.runningId = options.runningId;
+    this.#redis = options.redis;
+    this.#prefix = options.prefix;
+    this.#resultExpiresSeconds = options.resultExpiresSeconds;
+  }
+
+  /**
+   * Puts one job into its task's queue. When this returns, the job is in Redis.
+   * @param id made beforehand by `newId` where the caller must know it first
+   * @throws RedisUnavailableError
+   */
+  async submit(task: TaskDescriptor, data: JobData, id: string = this.newId(task.name)): Promise<string> {
+    await answering(this.#redis, () => this.#queue(task.name).add(task.name, data, { jobId: id, ...retrying(task) }));
+    return id;
+  }
+
+  /** Puts many jobs of one task into its queue: all of them or none. */
+  async submitAll(task: TaskDescriptor, list: readonly JobData[]): Promise<string[]> {
+    const ids = list.map(() => this.newId(task.name));
+    const options: BulkJobOptions = retrying(task);
+    const jobs = list.map((data, index) => ({ name: task.name, data, opts: { ...options, jobId: ids[index] ?? '' } }));
+    await answering(this.#redis, () => this.#queue(task.name).addBulk(jobs));
+    return ids;
+  }
+
+  newId(task: string): string {
+    return newJobId(this.runningId, task);
+  }
+
+  /** What is known of a job: one HMGET. Undefined: never existed, or its result has expired. */
+  async check(task: string, id: string): Promise<JobView | undefined> {
+    const values = await answering(this.#redis, () => this.#redis.hmget(taskKeys(this.#prefix, task).job(id), ...stateFields));
+    return viewOf(values, Date.now(), this.#resultExpiresSeconds);
+  }
+
+  /** Revokes a job; from the answer on it never starts. An ended one keeps its state; `unknown` also when it has expired. */
+  async revoke(task: string, id: string): Promise<RevokeOutcome> {
+    const outcome = await answering(this.#redis, () => revokeJob(this.#redis, this.#prefix, task, id));
+    if (outcome !== 'ended') return outcome;
+    return (await this.check(task, id)) === undefined ? 'unknown' : 'ended';
+  }
+
+  /** Jobs of a task by state, each count in constant time. Waiting ones that are revoked are left out. */
+  async counts(task: string): Promise<TaskCounts> {
+    const keys = taskKeys(this.#prefix, task);
+    const pipeline = this.#redis.pipeline().llen(keys.wait).scard(keys.marked).llen(keys.active).zcard(keys.delayed);
+    const numbers = await this.#numbers(pipeline.zcard(keys.completed).zcard(keys.failed).zcard(keys.revoked));
+    const [wait = 0, marked = 0, active = 0, delayed = 0, completed = 0, failed = 0, revoked = 0] = numbers;
+    return { waiting: Math.max(0, wait - marked), active, delayed, succeeded: completed, failed: failed - revoked, revoked: revoked + marked };
+  }
+
+  /** Jobs of a task that ended in the last `windowsSeconds[i]` seconds, for each window; as far back as results are kept. */
+  async ended(task: string, windowsSeconds: readonly number[]): Promise<EndedCounts[]> {
+    const keys = taskKeys(this.#prefix, task);
+    const now = Date.now();
+    const pipeline = this.#redis.pipeline();
+    for (const seconds of windowsSeconds) {
+      for (const key of [keys.completed, keys.failed, keys.revoked]) pipeline.zcount(key, now - seconds * 1000, '+inf');
+    }
+    const numbers = await this.#numbers(pipeline);
+    return windowsSeconds.map((_, index) => {
+      const [succeeded = 0, failed = 0, revoked = 0] = numbers.slice(index * 3, index * 3 + 3);
+      return { succeeded, failed: failed - revoked };
+    });
+  }
+
+  async #numbers(pipeline: ReturnType<Redis['pipeline']>): Promise<number[]> {
+    const replies = await answering(this.#redis, async () => {
+      const all = (await pipeline.exec()) ?? [];
+      for (const [error] of all) if (error !== null) throw error;
+      return all;
+    });
+    return replies.map(([, value]) => Number(value));
+  }
+
+  #queue(task: string): Queue {
+    let queue = this.#queues.get(task);
+    if (queue === undefined) {
+      queue = new Queue(`{${task}}`, { connection: this.#redis, prefix: this.#prefix, skipMetasUpdate: true, streams: { events: { maxLen: 0 } } });
+      // The connection's own listener reports a lost Redis; without one here BullMQ would throw.
+      queue.on('error', () => {});
+      this.#queues.set(task, queue);
+    }
+    return queue;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#queues.values()].map((queue) => queue.close()));
+    this.#queues.clear();
+  }
+}
+
+function retrying(task: TaskDescriptor): JobsOptions {
+  if (!task.retries) return {};
+  const { type, delaySeconds, jitter } = task.backoff ?? { type: 'exponential', delaySeconds: 1 };
+  return { attempts: task.retries + 1, backoff: { type, delay: delaySeconds * 1000, ...(jitter === undefined ? {} : { jitter }) } };
+}
