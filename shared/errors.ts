@@ -43,6 +43,8 @@ export interface ValidationIssue {
   loc: (string | number)[];
   msg: string;
   input: unknown;
+  /** Facts behind the message, such as `{ gt: 0 }`. */
+  ctx?: Record<string, unknown>;
 }
 
 /** A request that does not fit its schema: 422 with every problem. */

@@ -14,6 +14,18 @@ export interface JobData {
   timeLimit?: number;
   /** Channel on which the end of the job is told (set by /run). */
   replyTo?: string;
+  /** At most so many jobs of this task with this key run at once. */
+  concurrency?: JobConcurrency;
+}
+
+/** A place that a job must hold while it runs (`fasttask_concurrency_params` of its request). */
+export interface JobConcurrency {
+  key: string;
+  max: number;
+  /** Seconds after which a held job is looked at again at the latest. */
+  countdownSeconds: number;
+  /** Seconds after the last renewal at which the place of a vanished job is free again. */
+  expireSeconds: number;
 }
 
 /** How many jobs of a task are in which state. */
@@ -126,11 +138,22 @@ export class Jobs {
   #queue(task: string): Queue {
     let queue = this.#queues.get(task);
     if (queue === undefined) {
-      queue = new Queue(`{${task}}`, { connection: this.#redis, prefix: this.#prefix, skipMetasUpdate: true, streams: { events: { maxLen: 0 } } });
-      // The connection's own listener reports a lost Redis; without one here BullMQ would throw.
-      queue.on('error', () => {});
+      queue = this.#openQueue(task);
       this.#queues.set(task, queue);
     }
+    return queue;
+  }
+
+  #openQueue(task: string): Queue {
+    const options = { prefix: this.#prefix, skipMetasUpdate: true, skipVersionCheck: true, streams: { events: { maxLen: 0 } } };
+    const queue = new Queue(`{${task}}`, { connection: this.#redis, ...options });
+    // The connection's own listener reports a lost Redis; without one here BullMQ would throw.
+    queue.on('error', () => {});
+    // A queue whose start failed stays broken for good: the next call opens another.
+    queue.waitUntilReady().catch(() => {
+      if (this.#queues.get(task) === queue) this.#queues.delete(task);
+      queue.close().catch(() => {});
+    });
     return queue;
   }
 

@@ -29,3 +29,8 @@ export class InvalidResult extends DoNotRetryError {
   override readonly name = 'InvalidResult';
   override readonly code = 'invalid_result';
 }
+
+/** A file in the tasks folder that is not a task; the message says what was expected. */
+export class InvalidTask extends Error {
+  override readonly name = 'InvalidTask';
+}

@@ -1,6 +1,7 @@
 /** A thread that imports compiled task files one by one and tells what each declares. A bad file harms nothing but its turn. */
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Task, TaskSchema } from '../../shared/task.ts';
+import { InvalidTask } from '../../shared/task-errors.ts';
 import { failureText } from './failure-text.ts';
 import { loadTask } from './task-runner.ts';
 
@@ -23,15 +24,15 @@ export type DescribeMessage = { index: number } | { index: number; declaration: 
 const OPTIONS = ['softTimeLimit', 'timeLimit', 'retries', 'backoff'] as const;
 
 function declarationOf(task: Task): Declaration {
-  if (typeof task.description !== 'string' || task.description === '') throw new TypeError('description: expected one sentence, got nothing');
-  if (typeof task.run !== 'function') throw new TypeError(`run: expected a function, got ${typeof task.run}`);
+  if (typeof task.description !== 'string' || task.description === '') throw new InvalidTask('description: expected one sentence, got nothing');
+  if (typeof task.run !== 'function') throw new InvalidTask(`run: expected a function, got ${typeof task.run}`);
   const options = Object.fromEntries(OPTIONS.filter((name) => task[name] !== undefined).map((name) => [name, task[name]]));
   return { description: task.description, params: jsonSchema('params', task.params, 'input'), result: jsonSchema('result', task.result, 'output'), options };
 }
 
 function jsonSchema(name: string, schema: TaskSchema, side: 'input' | 'output'): Record<string, unknown> {
   const convert = schema?.['~standard']?.jsonSchema?.[side];
-  if (typeof convert !== 'function') throw new TypeError(`${name}: expected a Standard Schema with JSON Schema (such as z.object({ … })), got ${typeof schema}`);
+  if (typeof convert !== 'function') throw new InvalidTask(`${name}: expected a Standard Schema with JSON Schema (such as z.object({ … })), got ${typeof schema}`);
   const { $schema, ...rest } = convert({ target: 'draft-2020-12', libraryOptions: { unrepresentable: 'any' } });
   return rest;
 }
@@ -43,7 +44,7 @@ async function describeAll({ modules, tasksDir }: DescribeRequest): Promise<void
     try {
       send({ index, declaration: declarationOf(await loadTask(module)) });
     } catch (error) {
-      send({ index, reason: failureText(error, tasksDir) });
+      send({ index, reason: error instanceof InvalidTask ? error.message : failureText(error, tasksDir) });
     }
   }
 }

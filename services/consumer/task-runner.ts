@@ -1,6 +1,6 @@
 /** Runs one job of a task inside a thread and turns whatever happens into plain data. */
 import { isTask, type SchemaIssue, type Task, type TaskSchema } from '../../shared/task.ts';
-import { DoNotRetryError, InvalidParams, InvalidResult } from '../../shared/task-errors.ts';
+import { DoNotRetryError, InvalidParams, InvalidResult, InvalidTask } from '../../shared/task-errors.ts';
 import { failureText } from './failure-text.ts';
 import type { JobContext } from './task-context.ts';
 import type { JobRequest, ThreadOutcome } from './thread-protocol.ts';
@@ -25,7 +25,7 @@ export async function runTask(request: JobRequest, context: JobContext, tasksDir
 /** The task that a compiled file exports. Node keeps the module, so only a thread's first job of a task loads it. */
 export async function loadTask(module: string): Promise<Task> {
   const { default: task }: { default?: unknown } = await import(module);
-  if (!isTask(task)) throw new InvalidResult('the file has no default export made by defineTask({ … })');
+  if (!isTask(task)) throw new InvalidTask(`expected a default export made by defineTask({ … }), got ${typeof task}`);
   return task;
 }
 

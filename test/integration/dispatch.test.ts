@@ -1,0 +1,109 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { type DiaryLine, readDiary, TestQueue } from '../support/queue.ts';
+import { tempDir } from '../support/temp.ts';
+import { until } from '../support/until.ts';
+
+let queue: TestQueue;
+let file: string;
+
+beforeEach(async () => {
+  queue = await TestQueue.start();
+  file = join(tempDir('diary'), 'lines');
+  writeFileSync(file, '');
+});
+afterEach(() => queue.stop());
+
+/** The largest number of jobs that ran at the same time. */
+function mostAtOnce(lines: readonly DiaryLine[]): number {
+  let running = 0;
+  let most = 0;
+  for (const { event } of [...lines].sort((a, b) => a.atMs - b.atMs)) {
+    running += event === 'start' ? 1 : -1;
+    most = Math.max(most, running);
+  }
+  return most;
+}
+
+it('runs 2,000 jobs exactly once each', async () => {
+  await queue.consumer({ WORKER_CONCURRENCY: '4' });
+  const ids = await queue.jobs.submitAll(queue.task('noted_a'), Array.from({ length: 2000 }, () => ({ params: { file, pauseMs: 0 } })));
+  await until(() => queue.ended(ids), { what: 'all jobs to end', timeoutMs: 25_000, everyMs: 200 });
+  const starts = readDiary(file).filter(({ event }) => event === 'start');
+  expect(starts).toHaveLength(2000);
+  expect(new Set(starts.map(({ id }) => id))).toEqual(new Set(ids));
+  expect(await queue.jobs.counts('noted_a')).toEqual({ waiting: 0, active: 0, delayed: 0, succeeded: 2000, failed: 0, revoked: 0 });
+});
+
+it('never runs more jobs than WORKER_CONCURRENCY, over five tasks, and uses every slot', async () => {
+  await queue.consumer({ WORKER_CONCURRENCY: '4' });
+  const tasks = ['noted_a', 'noted_b', 'noted_c', 'noted_d', 'noted_e'];
+  const jobs = Array.from({ length: 30 }, () => ({ params: { file, pauseMs: 10 } }));
+  const ids = (await Promise.all(tasks.map((task) => queue.jobs.submitAll(queue.task(task), jobs)))).flat();
+  await until(() => queue.ended(ids), { what: 'all jobs to end', timeoutMs: 20_000, everyMs: 100 });
+  expect(mostAtOnce(readDiary(file))).toBe(4);
+});
+
+it('takes lanes in turn: a few jobs of one task do not wait behind many of another', async () => {
+  await queue.consumer({ WORKER_CONCURRENCY: '2' });
+  const many = await queue.jobs.submitAll(queue.task('noted_a'), Array.from({ length: 300 }, () => ({ params: { file, pauseMs: 5 } })));
+  await until(() => readDiary(file).length > 20, { what: 'the first jobs to run' });
+  const few = await queue.jobs.submitAll(queue.task('noted_b'), Array.from({ length: 5 }, () => ({ params: { file, pauseMs: 5 } })));
+  await until(() => queue.ended(few), { what: 'the few to end', everyMs: 5 });
+  expect(await queue.ended(many)).toBe(false);
+  await until(() => queue.ended(many), { what: 'the many to end' });
+});
+
+it('spreads the work over two consumers, and each job runs once', async () => {
+  await Promise.all([queue.consumer({ WORKER_CONCURRENCY: '1' }), queue.consumer({ WORKER_CONCURRENCY: '1' })]);
+  const ids = await queue.jobs.submitAll(queue.task('noted_a'), Array.from({ length: 40 }, () => ({ params: { file, pauseMs: 20 } })));
+  await until(() => queue.ended(ids), { what: 'all jobs to end' });
+  const lines = readDiary(file);
+  expect(lines.filter(({ event }) => event === 'start')).toHaveLength(40);
+  expect(mostAtOnce(lines)).toBe(2);
+});
+
+it('takes a new job at once when it is idle', async () => {
+  await queue.consumer();
+  await queue.result('noop');
+  const waits: number[] = [];
+  for (let count = 0; count < 20; count += 1) {
+    const submittedAt = Number(process.hrtime.bigint()) / 1e6;
+    await queue.ends(await queue.submit('noted_a', { file }));
+    waits.push((readDiary(file).findLast(({ event }) => event === 'start')?.atMs ?? Number.POSITIVE_INFINITY) - submittedAt);
+  }
+  // Far below the 5 s of the safety net, on a machine however slow.
+  expect(Math.max(...waits)).toBeLessThan(1000);
+});
+
+it('drains on SIGTERM: a running job ends, nothing new is taken', async () => {
+  const consumer = await queue.consumer({ WORKER_CONCURRENCY: '1' });
+  const [running, waiting] = await queue.jobs.submitAll(queue.task('noted_a'), [{ params: { file, pauseMs: 800 } }, { params: { file, pauseMs: 0 } }]);
+  await until(() => readDiary(file).length === 1, { what: 'the first job to run' });
+  expect(await consumer.stop()).toEqual({ code: 0, signal: null });
+  expect((await queue.check(running ?? ''))?.state).toBe('SUCCESS');
+  expect((await queue.check(waiting ?? ''))?.state).toBe('PENDING');
+});
+
+it('hands running jobs back after DRAIN_TIMEOUT, without the loss of an attempt', async () => {
+  const consumer = await queue.consumer({ WORKER_CONCURRENCY: '1', DRAIN_TIMEOUT: '0.3' });
+  const id = await queue.submit('noted_a', { file, pauseMs: 3000 });
+  await until(() => readDiary(file).length === 1, { what: 'the job to run' });
+  expect(await consumer.stop()).toEqual({ code: 0, signal: null });
+  await queue.consumer();
+  expect(await queue.ends(id)).toMatchObject({ state: 'SUCCESS' });
+  expect(await queue.redis.hget(`fasttask:{noted_a}:${id}`, 'atm')).toBe('1');
+});
+
+it('runs a job whose consumer was killed again within 15 s', async () => {
+  const first = await queue.consumer({ WORKER_CONCURRENCY: '1' });
+  const id = await queue.submit('noted_a', { file, pauseMs: 1500 });
+  await until(() => readDiary(file).length === 1, { what: 'the job to run' });
+  const killedAt = performance.now();
+  await first.kill9();
+  await queue.consumer({ WORKER_CONCURRENCY: '1' });
+  await until(() => readDiary(file).filter(({ event }) => event === 'start').length === 2, { what: 'the second start', timeoutMs: 20_000 });
+  expect(performance.now() - killedAt).toBeLessThan(15_000);
+  expect((await queue.ends(id)).state).toBe('SUCCESS');
+});
