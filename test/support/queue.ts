@@ -1,7 +1,8 @@
-import { join } from 'node:path';
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { projectDir } from '../../shared/config.ts';
 import { hasEnded, type JobView } from '../../shared/job-state.ts';
+import { readJobLog } from '../../shared/job-log.ts';
 import { type JobData, Jobs } from '../../shared/jobs.ts';
 import { createLogger } from '../../shared/logger.ts';
 import { connectRedis, type Redis } from '../../shared/redis.ts';
@@ -34,7 +35,15 @@ export class TestQueue {
   static async start(args: readonly string[] = []): Promise<TestQueue> {
     const server = await startRedis({ args });
     const log = createLogger('silent', { service: 'test' });
-    const settings = { url: undefined, embedded: false, listenHost: server.host, host: server.host, port: server.port, password: server.password, prefix: 'fasttask' };
+    const settings = {
+      url: undefined,
+      embedded: false,
+      listenHost: server.host,
+      host: server.host,
+      port: server.port,
+      password: server.password,
+      prefix: 'fasttask',
+    };
     const redis = connectRedis(settings, { name: 'test' }, log);
     const subscriber = connectRedis(settings, { name: 'test:subscriber' }, log);
     const queue = new TestQueue(server, redis, subscriber, await obtainRunningId(redis, 'fasttask', undefined));
@@ -56,7 +65,13 @@ export class TestQueue {
 
   /** Starts a consumer with folders of its own and waits until it takes jobs. */
   async consumer(env: Record<string, string> = {}): Promise<TestProcess> {
-    const consumer = await startService('consumer', { ...this.env, FILES_DIR: tempDir('files'), WORKER_CONCURRENCY: '2', LOG_LEVEL: 'debug', ...env });
+    const consumer = await startService('consumer', {
+      ...this.env,
+      FILES_DIR: tempDir('files'),
+      WORKER_CONCURRENCY: '2',
+      LOG_LEVEL: 'debug',
+      ...env,
+    });
     this.#consumers.push(consumer);
     await consumer.waitForEvent('consumer.started');
     await until(() => this.registry.loaded && this.registry.tasks.size > 0, { what: 'the registry' });
@@ -65,7 +80,8 @@ export class TestQueue {
 
   task(name: string): TaskDescriptor {
     const task = this.registry.tasks.get(name);
-    if (task === undefined) throw new Error(`expected a registered task, got ${name}; known: ${[...this.registry.tasks.keys()].join(', ')}`);
+    if (task === undefined)
+      throw new Error(`expected a registered task, got ${name}; known: ${[...this.registry.tasks.keys()].join(', ')}`);
     return task;
   }
 
@@ -97,6 +113,11 @@ export class TestQueue {
   /** Submits a job and waits for its end. */
   async result(task: string, params: unknown = {}, data: Omit<JobData, 'params'> = {}) {
     return await this.ends(await this.submit(task, params, data));
+  }
+
+  /** The lines that a job wrote. */
+  log(id: string) {
+    return readJobLog(this.redis, 'fasttask', id.slice(this.jobs.runningId.length + 1, -37), id);
   }
 
   async ended(ids: readonly string[]): Promise<boolean> {
