@@ -29,7 +29,7 @@ export function whole(min: number, max: number = Number.MAX_SAFE_INTEGER) {
 }
 
 /** The longest duration taken, in seconds: one year. Node's timers end at 2^31 ms; longer ones are re-armed. */
-export const LONGEST_SECONDS = 366 * 86_400;
+const LONGEST_SECONDS = 366 * 86_400;
 
 /** Seconds above `min` (exclusive unless it is itself allowed by `from`). */
 export function seconds(min = 0) {

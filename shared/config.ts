@@ -13,7 +13,6 @@ import { ConfigError } from './errors.ts';
 export { projectDir } from './config-folders.ts';
 export { isLoopback } from './config-redis.ts';
 export { type Environment, SECRETS_FILE_VARIABLE } from './config-source.ts';
-export type { NodeType } from './config-variables.ts';
 export type Config = ReturnType<typeof loadConfig>;
 
 /**

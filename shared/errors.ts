@@ -29,8 +29,7 @@ export class ConfigError extends FastTaskError {
 
   constructor(faults: readonly ConfigFault[]) {
     const lines = faults.map(
-      ({ variable, value, expected }) =>
-        `  ${variable}${value === undefined ? ' is not set' : `=${value}`}: expected ${expected}`,
+      ({ variable, value, expected }) => `  ${variable}${value === undefined ? ' is not set' : `=${value}`}: expected ${expected}`,
     );
     super('config_invalid', 500, `The configuration has ${faults.length} fault(s):\n${lines.join('\n')}`, { faults });
     this.faults = faults;

@@ -18,7 +18,7 @@ export interface JobView {
 }
 
 /** The fields of BullMQ's job hash that a state follows from, in the order of `HMGET`. */
-export const stateFields = ['timestamp', 'finishedOn', 'returnvalue', 'failedReason', 'defa', 'atm', 'ats', 'pb', 'progress'] as const;
+export const stateFields = ['timestamp', 'finishedOn', 'returnvalue', 'failedReason', 'defa', 'atm', 'ats', 'pb', 'progress', 'held'] as const;
 
 /** `failedReason` of a revoked job; no error text looks like it, because those have a space behind the colon. */
 export const REVOKED_WAITING = 'fasttask:revoked';
@@ -45,7 +45,7 @@ function parseStamp(stamp: string | null | undefined, resultExpiresSeconds: numb
  * @param resultExpiresSeconds used when no consumer has stamped the job
  */
 export function viewOf(values: readonly (string | null)[], now: number, resultExpiresSeconds: number): JobView | undefined {
-  const [timestamp, finishedOn, returnvalue, failedReason, defa, atm, ats, pb, progress] = values;
+  const [timestamp, finishedOn, returnvalue, failedReason, defa, atm, ats, pb, progress, held] = values;
   if (!timestamp) return undefined;
   if (finishedOn) {
     const { expiresSeconds } = parseStamp(pb, resultExpiresSeconds);
@@ -59,7 +59,8 @@ export function viewOf(values: readonly (string | null)[], now: number, resultEx
   if (defa === REVOKED_WAITING) return text('REVOKED', 'revoked');
   const started = Number(ats ?? 0);
   const ended = Number(atm ?? 0);
-  const live = started > ended ? text('STARTED', `running on ${parseStamp(pb, 0).consumer}`) : text(ended > 0 ? 'RETRY' : 'PENDING', 'None');
+  const waiting = ended > 0 || held ? 'RETRY' : 'PENDING';
+  const live = started > ended ? text('STARTED', `running on ${parseStamp(pb, 0).consumer}`) : text(waiting, 'None');
   return progress && progress !== '0' ? { ...live, progressJson: progress } : live;
 }
 

@@ -32,7 +32,10 @@ export interface JobConcurrency {
 export interface TaskCounts {
   waiting: number;
   active: number;
+  /** Waiting for their next try. */
   delayed: number;
+  /** Waiting for a place of their concurrency key. */
+  held: number;
   succeeded: number;
   failed: number;
   revoked: number;
@@ -97,7 +100,7 @@ export class Jobs {
 
   /** Revokes a job; from the answer on it never starts. An ended one keeps its state; `unknown` also when it has expired. */
   async revoke(task: string, id: string): Promise<RevokeOutcome> {
-    const outcome = await answering(this.#redis, () => revokeJob(this.#redis, this.#prefix, task, id));
+    const outcome = await answering(this.#redis, () => revokeJob({ redis: this.#redis, prefix: this.#prefix, task, id }));
     if (outcome !== 'ended') return outcome;
     return (await this.check(task, id)) === undefined ? 'unknown' : 'ended';
   }
@@ -105,10 +108,10 @@ export class Jobs {
   /** Jobs of a task by state, each count in constant time. Waiting ones that are revoked are left out. */
   async counts(task: string): Promise<TaskCounts> {
     const keys = taskKeys(this.#prefix, task);
-    const pipeline = this.#redis.pipeline().llen(keys.wait).scard(keys.marked).llen(keys.active).zcard(keys.delayed);
+    const pipeline = this.#redis.pipeline().llen(keys.wait).scard(keys.marked).llen(keys.active).zcard(keys.delayed).zcard(keys.held);
     const numbers = await this.#numbers(pipeline.zcard(keys.completed).zcard(keys.failed).zcard(keys.revoked));
-    const [wait = 0, marked = 0, active = 0, delayed = 0, completed = 0, failed = 0, revoked = 0] = numbers;
-    return { waiting: Math.max(0, wait - marked), active, delayed, succeeded: completed, failed: failed - revoked, revoked: revoked + marked };
+    const [wait = 0, marked = 0, active = 0, delayed = 0, held = 0, completed = 0, failed = 0, revoked = 0] = numbers;
+    return { waiting: Math.max(0, wait - marked), active, delayed, held, succeeded: completed, failed: failed - revoked, revoked: revoked + marked };
   }
 
   /** Jobs of a task that ended in the last `windowsSeconds[i]` seconds, for each window; as far back as results are kept. */

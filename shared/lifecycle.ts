@@ -44,7 +44,8 @@ export async function runService(name: string, start: () => Promise<RunningServi
 /** Writes why the process ends, and ends it: its supervisor starts it again. */
 function fail(name: string, service: RunningService | undefined, error: unknown): void {
   if (error instanceof ConfigError) process.stderr.write(`${error.message}\n`);
-  else if (service === undefined) process.stderr.write(`${name}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  else if (service === undefined)
+    process.stderr.write(`${name}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
   else service.log.fatal({ reason: messageOf(error), stack: error instanceof Error ? error.stack : undefined }, 'service.failed');
   process.exit(1);
 }

@@ -12,6 +12,16 @@ export class SoftTimeLimitExceeded extends Error {
   }
 }
 
+/** The reason of `ctx.signal` in a job that was revoked while it ran. */
+export class Revoked extends Error {
+  override readonly name = 'Revoked';
+  readonly code = 'revoked';
+
+  constructor() {
+    super('the job was revoked');
+  }
+}
+
 /** Thrown by a task whose failure another try would not mend: the job fails at once. */
 export class DoNotRetryError extends Error {
   override readonly name: string = 'DoNotRetryError';

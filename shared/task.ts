@@ -26,12 +26,14 @@ export interface SchemaIssue {
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
 }
 
-/** How often a job that failed is tried again, and when. Limits and revokes are never retried. */
+/** How often a job that failed is tried again, and when. A revoke is never retried. */
 export interface RetryOptions {
   /** How many times after the first, 0 to 100. Default 0. */
   retries?: number;
   /** The pause before each retry. Default: 1 s, exponential. */
   backoff?: Backoff;
+  /** Try again also when a limit ended the job. Default false. */
+  retryOnLimit?: boolean;
 }
 
 export interface Backoff {
@@ -49,10 +51,16 @@ export interface TaskContext {
   readonly task: string;
   /** 1 for the first try. */
   readonly attempt: number;
-  /** Aborts with SoftTimeLimitExceeded at the soft limit: hand it to fetch, timers and streams. */
+  /** Aborts with SoftTimeLimitExceeded at the soft limit, with Revoked at a revoke: hand it to fetch, timers and streams. */
   readonly signal: AbortSignal;
-  /** Throws SoftTimeLimitExceeded once the soft limit has passed: for synchronous loops; costs nanoseconds. */
+  /** Throws the signal's reason once there is one: for synchronous loops; costs nanoseconds. */
   check(): void;
+  /**
+   * Runs synchronous code that cooperates with nothing, such as a large regular expression or another's loop, and interrupts it at the
+   * soft limit: then the call throws SoftTimeLimitExceeded. The code inside gets neither `catch` nor `finally`. Does not reach native
+   * calls, nor what follows an `await`. Costs about 0.1 ms a call.
+   */
+  guard<T>(work: () => T): T;
   /** Keeps a small JSON value for who asks how far the job is. At most ten a second are sent; the last one always is. */
   progress(value: unknown): void;
   /** Writes a line to the log, with the job's id and task. */
@@ -78,9 +86,17 @@ export interface TaskDefinition<Params, Result> extends RetryOptions {
   softTimeLimit?: number;
   /** Seconds after which the thread is terminated. Default and largest: TIME_LIMIT. */
   timeLimit?: number;
+  /** Jobs of this task that run at once in the whole cluster. Default: as many as there are slots. */
+  concurrency?: number;
+  /** MiB of heap above which the thread is replaced after a job (the most that a job in a process of its own may have). */
+  memoryLimit?: number;
+  /** `process`: each job runs in a child process, for native code that a thread cannot contain. Default `thread`. */
+  isolation?: 'thread' | 'process';
   run(params: Params, ctx: TaskContext): Result | Promise<Result>;
   /** Called when the soft limit ended `run`; what it returns is the job's result. */
   onSoftTimeLimit?(ctx: TaskContext, params: Params): Result | Promise<Result>;
+  /** Called when a running job is revoked: it has 5 s to clean up before the thread is terminated. Without it, that is at once. */
+  onRevoke?(ctx: TaskContext, params: Params): void | Promise<void>;
 }
 
 const brand = Symbol.for('fasttask.task');

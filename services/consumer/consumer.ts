@@ -1,5 +1,5 @@
 /** A consumer: loaded tasks, threads, lanes and the dispatcher that joins them, with one start and one stop. */
-import { hostname } from 'node:os';
+import { availableParallelism, hostname } from 'node:os';
 import type { Config } from '../../shared/config.ts';
 import { messageOf } from '../../shared/errors.ts';
 import { consumerStamp } from '../../shared/job-state.ts';
@@ -8,12 +8,15 @@ import type { ConsumerStatus } from '../../shared/presence.ts';
 import { connectRedis, type Redis } from '../../shared/redis.ts';
 import { publishTask } from '../../shared/registry.ts';
 import { Dispatcher } from './dispatcher.ts';
-import { Lane } from './lane.ts';
+import { JobMessages } from './job-messages.ts';
+import { type Claim, Lane } from './lane.ts';
+import { ProcessPool } from './process-pool.ts';
 import { Processor } from './processor.ts';
 import { RevokeListener } from './revoke-listener.ts';
+import type { StopCause } from './running-job.ts';
+import { StuckThreads } from './stuck-threads.ts';
 import type { LoadedTask } from './task-files.ts';
 import { ThreadPool } from './thread-pool.ts';
-import type { ThreadMessage } from './thread-protocol.ts';
 import { Upkeep } from './upkeep.ts';
 
 export interface ConsumerOptions {
@@ -28,32 +31,72 @@ export interface ConsumerOptions {
 /** How often a task is published again, so that it stays known while it has a consumer, in milliseconds. */
 const PUBLISH_MS = 60_000;
 
+/** MiB of heap that a thread may have, unless a task asks for more. */
+const HEAP_LIMIT = 1024;
+
+/** How long a task with `onRevoke` may clean up, in milliseconds. */
+const CLEAN_UP_MS = 5000;
+
+/** Where many jobs share a thread, a job that is told to stop may end by itself this long, to spare the others, in milliseconds. */
+const SHARED_THREAD_GRACE_MS = 300;
+
 export class Consumer {
   readonly name: string;
   readonly #options: ConsumerOptions;
   readonly #startedAt = Date.now();
-  readonly #pool: ThreadPool;
+  readonly #threads: ThreadPool;
+  readonly #processes: ProcessPool;
   readonly #processor: Processor;
+  readonly #messages: JobMessages;
   readonly #lanes: readonly Lane[];
   readonly #dispatcher: Dispatcher;
   readonly #revokes: RevokeListener;
   readonly #upkeep: Upkeep;
+  readonly #stuck: StuckThreads;
   #publishTimer: NodeJS.Timeout | undefined;
   #draining = false;
 
   constructor(options: ConsumerOptions) {
     const { config, tasks, redis, log, slots } = options;
     const { prefix } = config.redis;
+    const { tasks: tasksDir } = config.dirs;
     this.#options = options;
     this.name = `${config.consumer.tag}@${hostname()}.${process.pid}`;
-    this.#pool = new ThreadPool({
+    this.#messages = new JobMessages({
+      redis,
+      prefix,
+      keepSeconds: config.consumer.resultExpiresSeconds + config.limits.hardSeconds + 3600,
+      log,
+      taskOf: (id) => this.#processor.running.get(id)?.claim.lane.name,
+    });
+    const place = { tasksDir, onMessage: this.#messages.take.bind(this.#messages) };
+    this.#threads = new ThreadPool({
+      ...place,
       slots,
+      threads: config.consumer.pool === 'threads' ? slots : Math.min(slots, availableParallelism()),
       maxJobsPerThread: config.consumer.maxJobsPerThread,
-      tasksDir: config.dirs.tasks,
-      onMessage: (message) => this.#onThreadMessage(message),
+      heapLimit: Math.max(HEAP_LIMIT, ...tasks.map(({ memoryLimit = 0 }) => memoryLimit)),
       onError: (reason) => log.warn({ reason }, 'thread.failed'),
     });
-    this.#processor = new Processor({ pool: this.#pool, redis, prefix, limits: config.limits, resultMaxBytes: config.consumer.resultMaxBytes, log });
+    this.#processes = new ProcessPool(place);
+    this.#stuck = new StuckThreads({
+      log,
+      takeNothing: () => void this.#dispatcher.stop(),
+      handBackOthers: () => this.#handBack(),
+      finish: (job) => this.#processor.finishStuck(job),
+    });
+    this.#processor = new Processor({
+      threads: this.#threads,
+      processes: this.#processes,
+      graceMs: (cause, claim) => this.#graceMs(cause, claim),
+      redis,
+      prefix,
+      limits: config.limits,
+      resultMaxBytes: config.consumer.resultMaxBytes,
+      log,
+      onStuck: (job) => this.#stuck.take(job),
+      onOver: (id) => this.#messages.endChildren(id),
+    });
     const stamp = consumerStamp(this.name, config.consumer.resultExpiresSeconds);
     const onStalled = (jobId: string) => log.warn({ jobId }, 'job.recovered');
     this.#lanes = tasks.map((task) => new Lane({ task, redis, prefix, stamp, log, onStalled }));
@@ -72,13 +115,16 @@ export class Consumer {
 
   /** Listens for revokes first, publishes the tasks, then takes jobs. Waits while Redis is away. */
   async start(): Promise<void> {
+    const { log, slots } = this.#options;
     await this.#revokes.start();
     await this.#publish();
-    this.#publishTimer = setInterval(() => void this.#publish().catch((error) => this.#options.log.warn({ reason: messageOf(error) }, 'task.publish_failed')), PUBLISH_MS);
+    this.#publishTimer = setInterval(() => {
+      this.#publish().catch((error) => log.warn({ reason: messageOf(error) }, 'task.publish_failed'));
+    }, PUBLISH_MS);
     await this.#upkeep.start();
     await Promise.all(this.#lanes.map((lane) => lane.start()));
     this.#dispatcher.start();
-    this.#options.log.info({ consumer: this.name, slots: this.#options.slots, tasks: this.#lanes.map(({ name }) => name) }, 'consumer.started');
+    log.info({ consumer: this.name, slots, tasks: this.#lanes.map(({ name }) => name) }, 'consumer.started');
   }
 
   /** Takes nothing new, waits for running jobs, hands the rest back after `drainMs`, and closes. Safe to call twice. */
@@ -89,19 +135,26 @@ export class Consumer {
     clearInterval(this.#publishTimer);
     void this.#upkeep.beat().catch(() => {});
     await this.#dispatcher.stop();
-    const deadline = setTimeout(() => this.handBack(), drainMs);
+    const deadline = setTimeout(() => this.#handBack(), drainMs);
     await this.#dispatcher.drained();
     clearTimeout(deadline);
     this.#revokes.stop();
+    await this.#messages.flush();
     await this.#upkeep.stop();
     await Promise.all(this.#lanes.map((lane) => lane.stop()));
-    await this.#pool.stop();
+    await Promise.all([this.#threads.stop(), this.#processes.stop()]);
     this.#options.log.info({ consumer: this.name }, 'consumer.stopped');
   }
 
-  /** Ends the threads of all running jobs and gives the jobs back to the queue, without the loss of an attempt. */
-  handBack(): void {
-    for (const job of this.#processor.running.values()) job.stop('handed_back');
+  /** Ends all running jobs and gives them back to the queue, without the loss of an attempt. */
+  #handBack(): void {
+    for (const job of this.#processor.running.values()) this.#processor.stop(job, 'handed_back');
+  }
+
+  #graceMs(cause: StopCause, { lane, suspect }: Claim): number {
+    if (cause === 'revoked' && lane.task.onRevoke) return CLEAN_UP_MS;
+    const alone = this.#options.config.consumer.pool === 'threads' || suspect || lane.task.isolation === 'process';
+    return alone || cause === 'limit' || cause === 'handed_back' ? 0 : SHARED_THREAD_GRACE_MS;
   }
 
   async #publish(): Promise<void> {
@@ -111,13 +164,6 @@ export class Consumer {
       if (outcome === 'published') log.info({ task: descriptor.name, digest: descriptor.digest }, 'task.published');
       if (outcome === 'outdated') log.warn({ task: descriptor.name, digest: descriptor.digest }, 'task.outdated');
     }
-  }
-
-  #onThreadMessage(message: ThreadMessage): void {
-    const { log } = this.#options;
-    if (message.type === 'progress') this.#processor.progress(message.id, message.value);
-    else if (message.type === 'log') log[message.level]({ task: message.task, jobId: message.id, message: message.message, ...message.fields }, 'task.logged');
-    else log.warn({ task: message.task, jobId: message.id, reason: message.text }, 'job.late_error');
   }
 
   #status(): ConsumerStatus {

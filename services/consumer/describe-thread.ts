@@ -21,12 +21,13 @@ export interface DescribeRequest {
 /** Sent before (`index` alone) and after each file. */
 export type DescribeMessage = { index: number } | { index: number; declaration: Declaration } | { index: number; reason: string };
 
-const OPTIONS = ['softTimeLimit', 'timeLimit', 'retries', 'backoff'] as const;
+const OPTIONS = ['softTimeLimit', 'timeLimit', 'retries', 'backoff', 'retryOnLimit', 'concurrency', 'memoryLimit', 'isolation'] as const;
 
 function declarationOf(task: Task): Declaration {
   if (typeof task.description !== 'string' || task.description === '') throw new InvalidTask('description: expected one sentence, got nothing');
   if (typeof task.run !== 'function') throw new InvalidTask(`run: expected a function, got ${typeof task.run}`);
-  const options = Object.fromEntries(OPTIONS.filter((name) => task[name] !== undefined).map((name) => [name, task[name]]));
+  const options: Record<string, unknown> = Object.fromEntries(OPTIONS.filter((name) => task[name] !== undefined).map((name) => [name, task[name]]));
+  if (task.onRevoke !== undefined) options['onRevoke'] = true;
   return { description: task.description, params: jsonSchema('params', task.params, 'input'), result: jsonSchema('result', task.result, 'output'), options };
 }
 

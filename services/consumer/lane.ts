@@ -36,6 +36,8 @@ export interface Claim {
   job: ClaimedJob;
   id: string;
   token: string;
+  /** It may be what killed a consumer or a thread: it runs in a process of its own. */
+  suspect: boolean;
 }
 
 export class Lane {
@@ -51,6 +53,8 @@ export class Lane {
   /** Called when a job that was due later is due; the dispatcher sets it. */
   onDue: () => void = () => {};
   readonly #worker: Worker;
+  readonly #redis: Redis;
+  readonly #prefix: string;
   readonly #stamp: string;
   readonly #log: Logger;
   #delayTimer: NodeJS.Timeout | undefined;
@@ -58,6 +62,8 @@ export class Lane {
 
   constructor(options: LaneOptions) {
     this.task = options.task;
+    this.#redis = options.redis;
+    this.#prefix = options.prefix;
     this.#stamp = options.stamp;
     this.#log = options.log;
     this.markerKey = taskKeys(options.prefix, options.task.name).marker;
@@ -78,8 +84,12 @@ export class Lane {
     return this.task.name;
   }
 
-  /** Starts to look for jobs whose consumer died. */
+  /** Starts to look for jobs whose consumer died, and sets how many of the task may run in the whole cluster. */
   async start(): Promise<void> {
+    const { meta } = taskKeys(this.#prefix, this.name);
+    // BullMQ takes no job of a queue that has this many active ones.
+    if (this.task.concurrency === undefined) await this.#redis.hdel(meta, 'concurrency');
+    else await this.#redis.hset(meta, 'concurrency', this.task.concurrency);
     await this.#worker.startStalledCheckTimer();
   }
 
@@ -103,7 +113,7 @@ export class Lane {
     }
     const job: ClaimedJob = Job.fromJSON(this.#worker, data, id);
     job.token = token;
-    return { lane: this, job, id, token };
+    return { lane: this, job, id, token, suspect: job.stalledCounter > 0 };
   }
 
   /** Wakes the lane at a time (milliseconds since 1970); the earliest one asked for holds. */
@@ -136,16 +146,25 @@ export class Lane {
   }
 
   /** Ends a job as failed, or lets BullMQ schedule its next try. */
-  async fail(claim: Claim, text: string, retryable: boolean): Promise<undefined | 'refused'> {
+  async fail(claim: Claim, text: string, retryable: boolean): Promise<void | 'refused'> {
     const error = retryable ? new Error(text) : new UnrecoverableError(text);
     // The text holds the task's frames; BullMQ would keep ours beside it.
     error.stack = '';
-    return await this.#unlessRefused(claim, async () => void (await claim.job.moveToFailed(error, claim.token, false)));
+    return await this.#unlessRefused(claim, async () => {
+      await claim.job.moveToFailed(error, claim.token, false);
+    });
   }
 
-  /** Puts a job back to wait, without the loss of an attempt. */
-  async handBack(claim: Claim): Promise<undefined | 'refused'> {
-    return await this.#unlessRefused(claim, async () => void (await claim.job.moveToWait(claim.token)));
+  /** Puts a job back to wait, without the loss of an attempt. @param suspect it may be what ended its thread */
+  async handBack(claim: Claim, suspect = false): Promise<void | 'refused'> {
+    return await this.#unlessRefused(claim, async () => {
+      const key = taskKeys(this.#prefix, this.name).job(claim.id);
+      // BullMQ's own count of lost consumers: above 0 a job is a suspect.
+      if (suspect) await this.#redis.hincrby(key, 'stc', 1);
+      await claim.job.moveToWait(claim.token);
+      // It has not started, as far as anybody may see.
+      await this.#redis.hincrby(key, 'ats', -1);
+    });
   }
 
   async #unlessRefused<T>(claim: Claim, write: () => Promise<T>): Promise<T | 'refused'> {

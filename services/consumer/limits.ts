@@ -1,5 +1,6 @@
 /** Watches a job's two limits. Both count from the moment at which its task begins, as its thread has written it down. */
-import type { Run } from './thread-pool.ts';
+import type { Run } from './run.ts';
+import { Request } from './slots.ts';
 
 /** Node's timers hold at most this many milliseconds; longer waits are armed again. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
@@ -12,10 +13,10 @@ export interface LimitSeconds {
   hardSeconds: number;
 }
 
-/** Calls `run.softStop()` at the soft limit and `onHardLimit` at the hard one. Returns what ends the watch. */
+/** Asks the job for a soft stop at the soft limit and `onHardLimit` at the hard one. Returns what ends the watch. */
 export function watchLimits(run: Run, limits: LimitSeconds, onHardLimit: () => void): () => void {
   const steps = [
-    { atMs: limits.softSeconds * 1000, act: () => run.softStop() },
+    { atMs: limits.softSeconds * 1000, act: () => run.request(Request.softStop) },
     { atMs: limits.hardSeconds * 1000, act: onHardLimit },
   ];
   let timer: NodeJS.Timeout;

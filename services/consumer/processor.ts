@@ -1,24 +1,35 @@
 /** One job's way through the consumer, as a list of named steps. */
 import type { Config } from '../../shared/config.ts';
+import { messageOf } from '../../shared/errors.ts';
 import { dropRevokedJob } from '../../shared/job-scripts.ts';
 import { type JobView, REVOKED_WAITING } from '../../shared/job-state.ts';
 import type { Logger } from '../../shared/logger.ts';
 import type { Redis } from '../../shared/redis.ts';
 import { publishReply } from '../../shared/replies.ts';
+import { failureOf, isRetried } from './failure.ts';
 import type { Claim } from './lane.ts';
 import { watchLimits } from './limits.ts';
-import { RunningJob } from './running-job.ts';
+import { Places } from './places.ts';
+import type { RunEnd, RunPlace } from './run.ts';
+import { RunningJob, type StopCause } from './running-job.ts';
 import { limitsOfJob } from './task-options.ts';
-import type { RunEnd, ThreadPool } from './thread-pool.ts';
 import type { PlainError } from './thread-protocol.ts';
 
 export interface ProcessorOptions {
-  pool: ThreadPool;
+  threads: RunPlace;
+  /** For tasks that ask for it, and for suspects. */
+  processes: RunPlace;
+  /** How long a job may go on after the consumer wants to end it, in milliseconds: its code may end by itself. */
+  graceMs: (cause: StopCause, claim: Claim) => number;
   redis: Redis;
   prefix: string;
   limits: Config['limits'];
   resultMaxBytes: number;
   log: Logger;
+  /** Called when a job's thread does not end. */
+  onStuck: (job: RunningJob) => void;
+  /** Called when a job has left its slot. */
+  onOver: (id: string) => void;
 }
 
 /** How many revokes are remembered in case they are told before the job that they name is known here. */
@@ -30,67 +41,76 @@ export class Processor {
   /** Jobs that ended here since the start, by task. */
   readonly done = new Map<string, number>();
   readonly #options: ProcessorOptions;
+  readonly #places: Places;
   readonly #revoked = new Set<string>();
 
   constructor(options: ProcessorOptions) {
     this.#options = options;
+    this.#places = new Places(options.redis, options.prefix);
   }
 
   /** Runs a claimed job to its end. Returns the next claim when the completion brought one along. */
   async execute(claim: Claim, mayFetchNext: () => boolean): Promise<Claim | undefined> {
     if (claim.job.deferredFailure !== undefined) return await this.#endUnstarted(claim, claim.job.deferredFailure);
-    if (this.#revoked.delete(claim.id)) return undefined;
-    const job = this.#start(claim);
-    const end = await this.#underLimits(job);
-    this.running.delete(claim.id);
-    this.done.set(claim.lane.name, (this.done.get(claim.lane.name) ?? 0) + 1);
-    return await this.#finish(job, end, mayFetchNext);
+    if ((await this.#places.take(claim)) !== 'taken') return undefined;
+    try {
+      if (this.#revoked.delete(claim.id)) return undefined;
+      const job = this.#start(claim);
+      const end = await this.#underLimits(job);
+      return await this.#finish(job, end, mayFetchNext);
+    } finally {
+      this.#forget(claim);
+      await this.#places.giveBack(claim);
+    }
   }
 
-  /** A job was revoked: its thread is ended, its state stands already. */
+  /** A job was revoked: its state stands already, its thread is ended. */
   revoke(id: string): void {
     const job = this.running.get(id);
-    if (job !== undefined) return job.stop('revoked');
+    if (job !== undefined) return this.stop(job, 'revoked');
     this.#revoked.add(id);
     if (this.#revoked.size > REMEMBERED_REVOKES) for (const oldest of this.#revoked) return void this.#revoked.delete(oldest);
   }
 
-  /** Keeps the last progress of a running job beside it. */
-  progress(id: string, value: unknown): void {
-    this.running.get(id)?.claim.job.updateProgress(value as object).catch(() => {});
+  stop(job: RunningJob, cause: StopCause): void {
+    job.stop(cause, this.#options.graceMs(cause, job.claim));
   }
 
   /** A job that must not run: revoked while it waited, or its consumers died too often. */
   async #endUnstarted(claim: Claim, mark: string): Promise<undefined> {
-    const { redis, prefix, log } = this.#options;
     if (mark === REVOKED_WAITING) {
-      await dropRevokedJob(redis, prefix, claim.lane.name, claim.id, claim.token);
+      const { redis, prefix, log } = this.#options;
+      await dropRevokedJob({ redis, prefix, task: claim.lane.name, id: claim.id }, claim.token);
       log.info({ task: claim.lane.name, jobId: claim.id }, 'job.revoked');
       return;
     }
     const losses = claim.job.stalledCounter;
-    await this.#fail(claim, { text: `ConsumerLost(${losses}): the job's consumer died ${losses} times while it ran`, retryable: false });
+    await this.#fail(claim, { text: `ConsumerLost(${losses}): the job's consumer died ${losses} times while it ran`, kind: 'final' });
+    await this.#places.giveBack(claim);
   }
 
   #start(claim: Claim): RunningJob {
-    const { job, lane, id } = claim;
-    const limits = limitsOfJob(lane.task, job.data, this.#options.limits);
-    const run = this.#options.pool.run({
+    const { job, lane, id, suspect } = claim;
+    const { task } = lane;
+    const limits = limitsOfJob(task, job.data, this.#options.limits);
+    const place = suspect || task.isolation === 'process' ? this.#options.processes : this.#options.threads;
+    const run = place.run({
       id,
-      task: lane.name,
+      task: task.name,
       attempt: job.attemptsMade + 1,
-      module: lane.task.module,
+      module: task.module,
       params: job.data.params,
       softSeconds: limits.softSeconds,
       resultMaxBytes: this.#options.resultMaxBytes,
+      ...(task.memoryLimit === undefined ? {} : { memoryLimit: task.memoryLimit }),
     });
-    const running = new RunningJob(claim, run, limits);
+    const running = new RunningJob({ claim, run, limits, onStuck: this.#options.onStuck });
     this.running.set(id, running);
     return running;
   }
 
   async #underLimits(job: RunningJob): Promise<RunEnd> {
-    const unwatch = watchLimits(job.run, job.limits, () => job.stop('limit'));
+    const unwatch = watchLimits(job.run, job.limits, () => this.stop(job, 'limit'));
     try {
       return await job.run.end;
     } finally {
@@ -102,13 +122,31 @@ export class Processor {
   /** Writes down how a job ended: the one place where that is decided. */
   async #finish(job: RunningJob, end: RunEnd, mayFetchNext: () => boolean): Promise<Claim | undefined> {
     const { claim, stopCause } = job;
-    const fields = { task: claim.lane.name, jobId: claim.id, attempt: claim.job.attemptsMade + 1, durationMs: job.durationMs };
-    if (stopCause === 'revoked') this.#options.log.info(fields, 'job.terminated');
-    else if (stopCause === 'lost') this.#options.log.warn(fields, 'job.lost');
+    const { log } = this.#options;
+    const fields = fieldsOf(job);
+    this.#forget(claim);
+    if (stopCause === 'revoked') log.info(fields, 'job.terminated');
+    else if (stopCause === 'lost') log.warn(fields, 'job.lost');
     else if ('json' in end) return await this.#complete(claim, end.json, fields, mayFetchNext);
-    else if (stopCause === 'handed_back') await this.#handBack(claim, fields);
-    else await this.#fail(claim, errorOf(job, end), fields);
+    else if (stopCause === 'handed_back') await this.#handBack(claim, false, fields);
+    else if ('innocent' in end) await this.#handBack(claim, end.suspect, fields);
+    else await this.#fail(claim, failureOf(job, end), fields);
     return undefined;
+  }
+
+  /**
+   * Writes down the end of a job whose thread cannot be ended: right before the consumer ends itself, which is what ends
+   * the thread.
+   */
+  async finishStuck(job: RunningJob): Promise<void> {
+    await this.#finish(job, { ended: 'held by a native call' }, () => false);
+    await this.#places.giveBack(job.claim);
+  }
+
+  #forget(claim: Claim): void {
+    if (!this.running.delete(claim.id)) return;
+    this.#options.onOver(claim.id);
+    this.done.set(claim.lane.name, (this.done.get(claim.lane.name) ?? 0) + 1);
   }
 
   async #complete(claim: Claim, json: string, fields: object, mayFetchNext: () => boolean): Promise<Claim | undefined> {
@@ -120,34 +158,34 @@ export class Processor {
   }
 
   async #fail(claim: Claim, error: PlainError, fields: object = { task: claim.lane.name, jobId: claim.id }): Promise<void> {
-    const again = error.retryable && claim.job.attemptsMade + 1 < (claim.job.opts.attempts ?? 1);
-    if ((await claim.lane.fail(claim, error.text, error.retryable)) === 'refused') return;
+    const retryable = isRetried(error.kind, claim.lane.task);
+    const again = retryable && claim.job.attemptsMade + 1 < (claim.job.opts.attempts ?? 1);
+    if ((await claim.lane.fail(claim, error.text, retryable)) === 'refused') return;
     this.#options.log.info({ ...fields, reason: error.text.split('\n')[0] }, again ? 'job.retried' : 'job.failed');
     if (!again) this.#reply(claim, { state: 'FAILURE', resultJson: JSON.stringify(error.text) });
   }
 
-  async #handBack(claim: Claim, fields: object): Promise<void> {
-    if ((await claim.lane.handBack(claim)) !== 'refused') this.#options.log.info(fields, 'job.handed_back');
+  async #handBack(claim: Claim, suspect: boolean, fields: object): Promise<void> {
+    if ((await claim.lane.handBack(claim, suspect)) !== 'refused') this.#options.log.info({ ...fields, suspect }, 'job.handed_back');
   }
 
   #reply(claim: Claim, view: JobView): void {
     const { replyTo } = claim.job.data;
     if (replyTo === undefined) return;
     // Whoever waits reads the job again in any case, so a lost message costs time and nothing else.
-    publishReply(this.#options.redis, replyTo, claim.id, view).catch(() => {});
+    publishReply(this.#options.redis, replyTo, claim.id, view).catch((error) => this.#options.log.debug({ reason: messageOf(error) }, 'reply.failed'));
+  }
+
+  /** Renews the places of running jobs. */
+  async renewPlaces(): Promise<void> {
+    await Promise.all(
+      [...this.running.values()].map(async (job) => {
+        if (job.claim.job.data.concurrency !== undefined) await this.#places.take(job.claim);
+      }),
+    );
   }
 }
 
-function errorOf(job: RunningJob, end: RunEnd): PlainError {
-  if (job.stopCause === 'limit') return { text: `TimeLimitExceeded(${job.limits.hardSeconds})`, retryable: false };
-  if ('error' in end) return end.error;
-  const reason = 'threadEnded' in end ? end.threadEnded : 'it ended without a result';
-  return { text: threadEndedText(reason), retryable: true };
-}
-
-/** What a client is told when a task ended its thread by itself. */
-function threadEndedText(reason: string): string {
-  const [, code] = /exited with code: (\d+)/.exec(reason) ?? [];
-  if (/memory limit|out of memory/i.test(reason)) return 'OutOfMemory: the task needed more memory than its thread may have';
-  return `ThreadEnded: the task ended its thread${code === undefined ? '' : ` (exit code ${code}; a task must not call process.exit)`}`;
+function fieldsOf({ claim, durationMs }: RunningJob) {
+  return { task: claim.lane.name, jobId: claim.id, attempt: claim.job.attemptsMade + 1, durationMs };
 }

@@ -1,8 +1,9 @@
 import type { Claim } from './lane.ts';
 import type { LimitSeconds } from './limits.ts';
-import type { Run } from './thread-pool.ts';
+import type { Run } from './run.ts';
+import { Request } from './slots.ts';
 
-/** Why the consumer ended a job's thread. The first cause holds. */
+/** Why the consumer ended a job. The first cause holds. */
 export type StopCause =
   /** The hard limit. */
   | 'limit'
@@ -16,43 +17,62 @@ export type StopCause =
 /** How often the end of a thread is tried again whose job has not begun, in milliseconds. */
 const NOT_BEGUN_MS = 10;
 
+/** A thread that is still alive this long after it was terminated is held by a native call. */
+const STUCK_MS = 500;
+
+export interface RunningJobOptions {
+  claim: Claim;
+  run: Run;
+  limits: LimitSeconds;
+  /** Called when the job's thread does not end. */
+  onStuck: (job: RunningJob) => void;
+}
+
 /** A job that holds a slot. */
 export class RunningJob {
   readonly claim: Claim;
   readonly run: Run;
   readonly limits: LimitSeconds;
+  readonly #onStuck: (job: RunningJob) => void;
   readonly #startedAt = performance.now();
   #stopCause: StopCause | undefined;
   #timer: NodeJS.Timeout | undefined;
   #durationMs: number | undefined;
 
-  constructor(claim: Claim, run: Run, limits: LimitSeconds) {
+  constructor({ claim, run, limits, onStuck }: RunningJobOptions) {
     this.claim = claim;
     this.run = run;
     this.limits = limits;
+    this.#onStuck = onStuck;
   }
 
   get stopCause(): StopCause | undefined {
     return this.#stopCause;
   }
 
-  /** Milliseconds from the hand-over to the thread until the end, or until now. */
+  /** Milliseconds from the hand-over until the end, or until now. */
   get durationMs(): number {
     return Math.round(this.#durationMs ?? performance.now() - this.#startedAt);
   }
 
-  /** Ends the job's thread. A job that has not begun is ended as soon as it does: its thread is not known before. */
-  stop(cause: StopCause): void {
+  /**
+   * Ends the job's thread or process, after a grace in which the job may end by itself. One that has not begun is ended as soon
+   * as it does: its thread is not known before.
+   */
+  stop(cause: StopCause, graceMs = 0): void {
     if (this.#stopCause !== undefined || this.#durationMs !== undefined) return;
     this.#stopCause = cause;
-    this.#terminate();
+    if (cause === 'revoked') this.run.request(Request.revoke);
+    if (graceMs === 0) this.#terminate();
+    else this.#timer = setTimeout(() => this.#terminate(), graceMs);
   }
 
   #terminate(): void {
-    if (!this.run.terminate()) this.#timer = setTimeout(() => this.#terminate(), NOT_BEGUN_MS);
+    const begun = this.run.terminate();
+    this.#timer = setTimeout(() => (begun ? this.#onStuck(this) : this.#terminate()), begun ? STUCK_MS : NOT_BEGUN_MS);
   }
 
-  /** The thread has ended or given its outcome. */
+  /** The job is over. */
   ended(): void {
     this.#durationMs = performance.now() - this.#startedAt;
     clearTimeout(this.#timer);

@@ -1,12 +1,13 @@
 /** Memory that the consumer and its threads share: for each slot, what its job must know at once and without a message. */
 
 /** What a job is asked to do, as `ctx.check()` sees it. */
-export const REQUEST_NONE = 0;
-export const REQUEST_SOFT_STOP = 1;
+export const Request = { none: 0, softStop: 1, revoke: 2 } as const;
+export type Request = (typeof Request)[keyof typeof Request];
 
-const CELLS = 2;
+const CELLS = 3;
 const REQUEST = 0;
 const THREAD = 1;
+const EXIT = 2;
 
 /** The buffers behind the slots, as they are handed to a thread. */
 export interface SlotBuffers {
@@ -19,10 +20,14 @@ export class Slots {
   readonly #cells: Int32Array;
   readonly #times: Float64Array;
 
+  /** @param from how many slots to make room for, or the buffers of existing ones */
   constructor(from: number | SlotBuffers) {
     this.buffers =
       typeof from === 'number'
-        ? { cells: new SharedArrayBuffer(from * CELLS * Int32Array.BYTES_PER_ELEMENT), times: new SharedArrayBuffer(from * Float64Array.BYTES_PER_ELEMENT) }
+        ? {
+            cells: new SharedArrayBuffer(from * CELLS * Int32Array.BYTES_PER_ELEMENT),
+            times: new SharedArrayBuffer(from * Float64Array.BYTES_PER_ELEMENT),
+          }
         : from;
     this.#cells = new Int32Array(this.buffers.cells);
     this.#times = new Float64Array(this.buffers.times);
@@ -31,8 +36,7 @@ export class Slots {
   /** Consumer: prepares a slot for its next job. */
   reset(slot: number): void {
     this.#times[slot] = 0;
-    Atomics.store(this.#cells, slot * CELLS + THREAD, 0);
-    Atomics.store(this.#cells, slot * CELLS + REQUEST, REQUEST_NONE);
+    for (let cell = 0; cell < CELLS; cell += 1) Atomics.store(this.#cells, slot * CELLS + cell, 0);
   }
 
   /** Thread: says that the slot's job begins now, on this thread. */
@@ -51,14 +55,26 @@ export class Slots {
     return this.threadOf(slot) === 0 ? undefined : monotonicMs() - (this.#times[slot] ?? 0);
   }
 
-  /** Consumer: asks the slot's job for something. */
-  request(slot: number, request: number): void {
-    Atomics.store(this.#cells, slot * CELLS + REQUEST, request);
+  /** Consumer: asks the slot's job for something. A later request never weakens an earlier one. */
+  request(slot: number, request: Request): void {
+    const cell = slot * CELLS + REQUEST;
+    if (request > Atomics.load(this.#cells, cell)) Atomics.store(this.#cells, cell, request);
   }
 
   /** Thread: what is asked of the slot's job. Costs nanoseconds. */
   requested(slot: number): number {
     return Atomics.load(this.#cells, slot * CELLS + REQUEST);
+  }
+
+  /** Thread: says that the slot's job is about to end the whole thread with this exit code. */
+  blame(slot: number, exitCode: number): void {
+    Atomics.store(this.#cells, slot * CELLS + EXIT, 1 + (exitCode & 0xff));
+  }
+
+  /** Consumer: the exit code with which the slot's job ended its thread, if it did. */
+  blamed(slot: number): number | undefined {
+    const cell = Atomics.load(this.#cells, slot * CELLS + EXIT);
+    return cell === 0 ? undefined : cell - 1;
   }
 }
 

@@ -1,13 +1,16 @@
-/** What a running task is given: the thread's side of limits, progress and log. */
+/** What a running task is given: its side of limits, progress and log. */
+import { Script } from 'node:vm';
 import type { TaskContext, TaskLog } from '../../shared/task.ts';
-import { SoftTimeLimitExceeded } from '../../shared/task-errors.ts';
-import { REQUEST_NONE, type Slots } from './slots.ts';
+import { Revoked, SoftTimeLimitExceeded } from '../../shared/task-errors.ts';
+import { LatestOnly } from './latest-only.ts';
+import { Request } from './slots.ts';
 import type { JobRequest, LogLevel, ThreadMessage } from './thread-protocol.ts';
 
 /** Shortest pause between two progress messages of a job, in milliseconds. */
 const PROGRESS_PAUSE_MS = 100;
 
-type Send = (message: ThreadMessage) => void;
+/** Where a context reads what is asked of its job; must cost nanoseconds. */
+export type RequestSource = () => number;
 
 /** The context of one job, with the handles that its wrapper needs. */
 export class JobContext implements TaskContext {
@@ -16,27 +19,33 @@ export class JobContext implements TaskContext {
   readonly attempt: number;
   readonly signal: AbortSignal;
   readonly log: TaskLog;
-  /** The one error of this job's soft limit: the signal's reason and what `check()` throws. */
-  readonly softError: SoftTimeLimitExceeded;
+  readonly #softSeconds: number;
+  readonly #startedAt = performance.now();
   readonly #abort = new AbortController();
-  readonly #slots: Slots;
-  readonly #slot: number;
+  readonly #requested: RequestSource;
   readonly #progress: LatestOnly;
 
-  constructor(request: JobRequest, slots: Slots, send: Send) {
+  constructor(request: JobRequest, requested: RequestSource, send: (message: ThreadMessage) => void) {
     this.id = request.id;
     this.task = request.task;
     this.attempt = request.attempt;
     this.signal = this.#abort.signal;
     this.log = taskLog(request, send);
-    this.softError = new SoftTimeLimitExceeded(request.softSeconds);
-    this.#slots = slots;
-    this.#slot = request.slot;
+    this.#softSeconds = request.softSeconds;
+    this.#requested = requested;
     this.#progress = new LatestOnly(PROGRESS_PAUSE_MS, (value) => send({ type: 'progress', id: request.id, value }));
   }
 
   check(): void {
-    if (this.#slots.requested(this.#slot) !== REQUEST_NONE) throw this.softError;
+    const request = this.#requested();
+    if (request !== Request.none) throw this.stop(request);
+  }
+
+  guard<T>(work: () => T): T {
+    this.check();
+    const leftMs = this.#softSeconds * 1000 - (performance.now() - this.#startedAt);
+    if (leftMs < 1) throw this.stop(Request.softStop);
+    return interruptible(work, leftMs, () => this.stop(Request.softStop));
   }
 
   progress(value: unknown): void {
@@ -44,15 +53,17 @@ export class JobContext implements TaskContext {
     this.#progress.offer(JSON.parse(JSON.stringify(value ?? null)));
   }
 
-  /** The consumer asks the job to stop. */
-  softStop(): void {
-    this.#abort.abort(this.softError);
+  /** Aborts the signal, unless it is already. @returns its reason */
+  stop(request: number): unknown {
+    if (!this.signal.aborted) this.#abort.abort(request === Request.revoke ? new Revoked() : new SoftTimeLimitExceeded(this.#softSeconds));
+    return this.signal.reason;
   }
 
-  /** Whether an error is this job's soft limit, directly or as the cause that Node's own functions wrap it in. */
-  isSoftLimit(thrown: unknown): boolean {
-    if (thrown === this.softError) return true;
-    return this.signal.aborted && thrown instanceof Error && (thrown.cause === this.softError || thrown.name === 'AbortError');
+  /** The signal's reason when an error comes from it: the reason itself, or what Node's own functions wrap it in. */
+  stopReason(thrown: unknown): unknown {
+    if (!this.signal.aborted || !(thrown instanceof Error)) return undefined;
+    const fromSignal = thrown === this.signal.reason || thrown.cause === this.signal.reason || thrown.name === 'AbortError';
+    return fromSignal ? this.signal.reason : undefined;
   }
 
   /** Sends what is still held back. */
@@ -61,43 +72,32 @@ export class JobContext implements TaskContext {
   }
 }
 
-function taskLog(request: JobRequest, send: Send): TaskLog {
+const guarded = new Script('__fasttask_guarded()', { filename: 'fasttask-guard' });
+
+/**
+ * Runs synchronous code under a time limit that interrupts it wherever it is: Node's vm terminates the script. The code inside
+ * gets neither catch nor finally; the caller gets the error.
+ */
+function interruptible<T>(work: () => T, timeoutMs: number, onTimeout: () => unknown): T {
+  const scope: Record<string, unknown> = globalThis;
+  const outer = scope['__fasttask_guarded'];
+  scope['__fasttask_guarded'] = work;
+  try {
+    return guarded.runInThisContext({ timeout: Math.ceil(timeoutMs) }) as T;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ERR_SCRIPT_EXECUTION_TIMEOUT') throw onTimeout();
+    throw error;
+  } finally {
+    if (outer === undefined) delete scope['__fasttask_guarded'];
+    else scope['__fasttask_guarded'] = outer;
+  }
+}
+
+function taskLog(request: JobRequest, send: (message: ThreadMessage) => void): TaskLog {
   const at =
     (level: LogLevel) =>
     (message: string, fields: Record<string, unknown> = {}): void => {
       send({ type: 'log', id: request.id, task: request.task, level, message: String(message), fields: JSON.parse(JSON.stringify(fields)) });
     };
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
-}
-
-/** Passes on the latest of many values, one per pause; the last one is never lost. */
-class LatestOnly {
-  readonly #pauseMs: number;
-  readonly #pass: (value: unknown) => void;
-  #held: { value: unknown } | undefined;
-  #timer: NodeJS.Timeout | undefined;
-  #passedAt = Number.NEGATIVE_INFINITY;
-
-  constructor(pauseMs: number, pass: (value: unknown) => void) {
-    this.#pauseMs = pauseMs;
-    this.#pass = pass;
-  }
-
-  offer(value: unknown): void {
-    this.#held = { value };
-    const waitMs = this.#passedAt + this.#pauseMs - performance.now();
-    // A synchronous loop gives the timer no turn, so a value whose pause is over goes out at once.
-    if (waitMs <= 0) this.flush();
-    else this.#timer ??= setTimeout(() => this.flush(), waitMs);
-  }
-
-  flush(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    if (this.#held === undefined) return;
-    const { value } = this.#held;
-    this.#held = undefined;
-    this.#passedAt = performance.now();
-    this.#pass(value);
-  }
 }

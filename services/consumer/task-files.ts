@@ -11,9 +11,10 @@ import * as esbuild from 'esbuild';
 import { taskNamePattern } from '../../shared/config-validators.ts';
 import { messageOf } from '../../shared/errors.ts';
 import type { TaskDescriptor } from '../../shared/registry.ts';
+import type { TaskOptions } from './task-options.ts';
 
 /** A task that this consumer can run. */
-export interface LoadedTask extends TaskDescriptor {
+export interface LoadedTask extends TaskDescriptor, TaskOptions {
   /** The compiled file, as a file: URL. */
   module: string;
 }

@@ -6,41 +6,59 @@ import type { Backoff, RetryOptions } from '../../shared/task.ts';
 export interface TaskOptions extends RetryOptions {
   softTimeLimit?: number;
   timeLimit?: number;
+  concurrency?: number;
+  memoryLimit?: number;
+  isolation?: 'thread' | 'process';
+  /** Whether the task cleans up when it is revoked. */
+  onRevoke?: true;
 }
-
-const MOST_RETRIES = 100;
 
 /** Checks a task's options against the rules and the installation's limits. @returns the options, or every fault as text */
 export function checkTaskOptions(options: Record<string, unknown>, limits: Config['limits']): TaskOptions | string {
   const faults: string[] = [];
-  const seconds = (name: string, most: number, variable: string): number | undefined => {
+  const checked: TaskOptions = {};
+  const check = <Name extends keyof TaskOptions>(name: Name, fits: (value: unknown) => value is NonNullable<TaskOptions[Name]>, expected: string) => {
     const value = options[name];
-    if (value === undefined) return undefined;
-    if (typeof value === 'number' && value > 0 && value <= most) return value;
-    faults.push(`${name}: expected seconds above 0 and at most ${variable} (${most}), got ${JSON.stringify(value)}`);
-    return undefined;
+    if (value === undefined) return;
+    if (fits(value)) checked[name] = value;
+    else faults.push(`${name}: expected ${expected}, got ${JSON.stringify(value)}`);
   };
-  const softTimeLimit = seconds('softTimeLimit', limits.softSeconds, 'SOFT_TIME_LIMIT');
-  const timeLimit = seconds('timeLimit', limits.hardSeconds, 'TIME_LIMIT');
+  check('softTimeLimit', secondsUpTo(limits.softSeconds), `seconds above 0 and at most SOFT_TIME_LIMIT (${limits.softSeconds})`);
+  check('timeLimit', secondsUpTo(limits.hardSeconds), `seconds above 0 and at most TIME_LIMIT (${limits.hardSeconds})`);
+  check('retries', wholeUpTo(0, MOST_RETRIES), `a whole number from 0 to ${MOST_RETRIES}`);
+  check('backoff', isBackoff, "{ type: 'fixed' | 'exponential', delaySeconds: number ≥ 0, jitter?: 0 to 1 }");
+  check('retryOnLimit', isBoolean, 'true or false');
+  check('concurrency', wholeUpTo(1, MOST_AT_ONCE), `a whole number from 1 to ${MOST_AT_ONCE}`);
+  check('memoryLimit', wholeUpTo(LEAST_MEMORY, MOST_MEMORY), `MiB, a whole number from ${LEAST_MEMORY} to ${MOST_MEMORY}`);
+  check('isolation', isIsolation, "'thread' or 'process'");
+  if (options['onRevoke'] === true) checked.onRevoke = true;
+  const { softTimeLimit, timeLimit } = checked;
   if (timeLimit !== undefined && softTimeLimit !== undefined && softTimeLimit >= timeLimit) {
     faults.push(`softTimeLimit: expected less than timeLimit (${timeLimit}), got ${softTimeLimit}`);
   }
-  const { retries, backoff } = options;
-  if (retries !== undefined && !isWhole(retries, MOST_RETRIES)) faults.push(`retries: expected a whole number from 0 to ${MOST_RETRIES}, got ${JSON.stringify(retries)}`);
-  if (backoff !== undefined && !isBackoff(backoff)) {
-    faults.push(`backoff: expected { type: 'fixed' | 'exponential', delaySeconds: number ≥ 0, jitter?: 0 to 1 }, got ${JSON.stringify(backoff)}`);
-  }
-  if (faults.length > 0) return faults.join('; ');
-  return {
-    ...(softTimeLimit === undefined ? {} : { softTimeLimit }),
-    ...(timeLimit === undefined ? {} : { timeLimit }),
-    ...(isWhole(retries, MOST_RETRIES) ? { retries } : {}),
-    ...(isBackoff(backoff) ? { backoff } : {}),
-  };
+  return faults.length > 0 ? faults.join('; ') : checked;
 }
 
-function isWhole(value: unknown, most: number): value is number {
-  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= most;
+/** The largest values that a task may declare; MiB of heap below the least do not even load Node's own code. */
+const MOST_RETRIES = 100;
+const MOST_AT_ONCE = 1_000_000;
+const LEAST_MEMORY = 32;
+const MOST_MEMORY = 1_048_576;
+
+function secondsUpTo(most: number) {
+  return (value: unknown): value is number => typeof value === 'number' && value > 0 && value <= most;
+}
+
+function wholeUpTo(least: number, most: number) {
+  return (value: unknown): value is number => typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most;
+}
+
+function isBoolean(value: unknown): value is boolean {
+  return typeof value === 'boolean';
+}
+
+function isIsolation(value: unknown): value is 'thread' | 'process' {
+  return value === 'thread' || value === 'process';
 }
 
 function isBackoff(value: unknown): value is Backoff {

@@ -1,25 +1,97 @@
-/** Runs one job of a task inside a thread and turns whatever happens into plain data. */
-import { isTask, type SchemaIssue, type Task, type TaskSchema } from '../../shared/task.ts';
-import { DoNotRetryError, InvalidParams, InvalidResult, InvalidTask } from '../../shared/task-errors.ts';
+/** Runs one job of a task where it is called, in a thread or a child process, and turns whatever happens into plain data. */
+import { isTask, type SchemaIssue, type Task } from '../../shared/task.ts';
+import { DoNotRetryError, InvalidParams, InvalidResult, InvalidTask, Revoked, SoftTimeLimitExceeded } from '../../shared/task-errors.ts';
 import { failureText } from './failure-text.ts';
+import { Request } from './slots.ts';
 import type { JobContext } from './task-context.ts';
-import type { JobRequest, ThreadOutcome } from './thread-protocol.ts';
+import type { FailureKind, JobRequest, PlainError, ThreadOutcome } from './thread-protocol.ts';
 
-/** The pipeline of a job in its thread: load, parse the params, run, check the result, encode it. Never rejects. */
-export async function runTask(request: JobRequest, context: JobContext, tasksDir: string): Promise<ThreadOutcome> {
-  try {
-    const task = await loadTask(request.module);
-    const params = await parseParams(task, request.params);
-    const value = await runWithSoftLimit(task, params, context);
-    const result = await checkResult(task, value);
-    return { json: encodeResult(result, request.resultMaxBytes) };
-  } catch (thrown) {
-    const error = context.isSoftLimit(thrown) ? context.softError : thrown;
-    const retryable = !(error instanceof DoNotRetryError) && error !== context.softError;
-    return { error: { text: failureText(error, tasksDir), retryable } };
-  } finally {
-    context.end();
+/** A job that runs here. */
+export class TaskRun {
+  readonly request: JobRequest;
+  readonly context: JobContext;
+  /** Whether the job's outcome is decided: what its code still throws is late. */
+  over = false;
+  readonly #tasksDir: string;
+  readonly #onLoaded: () => void;
+  #task: Task | undefined;
+  #params: unknown;
+  #settle: (outcome: ThreadOutcome) => void = () => {};
+
+  /** @param onLoaded called once the task's file is imported and its own code is about to run */
+  constructor(request: JobRequest, context: JobContext, tasksDir: string, onLoaded: () => void = () => {}) {
+    this.request = request;
+    this.context = context;
+    this.#tasksDir = tasksDir;
+    this.#onLoaded = onLoaded;
   }
+
+  /** Runs the job. Never rejects. */
+  async outcome(): Promise<ThreadOutcome> {
+    const outcome = await new Promise<ThreadOutcome>((resolve) => {
+      this.#settle = resolve;
+      void this.#pipeline().then(resolve);
+    });
+    this.over = true;
+    this.context.end();
+    return outcome;
+  }
+
+  /** The job's steps: load, parse the params, run, check the result, encode it. */
+  async #pipeline(): Promise<ThreadOutcome> {
+    try {
+      this.#task = await loadTask(this.request.module);
+      this.#params = await parseParams(this.#task, this.request.params);
+      this.#onLoaded();
+      const value = await this.#runWithSoftLimit(this.#task);
+      const result = await checkResult(this.#task, value);
+      return { json: encodeResult(result, this.request.resultMaxBytes) };
+    } catch (thrown) {
+      return { error: this.#plain(this.context.stopReason(thrown) ?? thrown) };
+    }
+  }
+
+  async #runWithSoftLimit(task: Task): Promise<unknown> {
+    try {
+      return await task.run(this.#params, this.context);
+    } catch (thrown) {
+      const softLimit = this.context.stopReason(thrown) instanceof SoftTimeLimitExceeded;
+      if (task.onSoftTimeLimit === undefined || !softLimit) throw thrown;
+      return await task.onSoftTimeLimit(this.context, this.#params);
+    }
+  }
+
+  /** Does what the consumer asks of the job. */
+  handle(request: number): void {
+    if (request === Request.none || this.over) return;
+    this.context.stop(request);
+    if (request === Request.revoke) void this.#cleanUp();
+  }
+
+  /** A revoked job may clean up; its thread is not used again, because its code may still run. */
+  async #cleanUp(): Promise<void> {
+    if (this.#task?.onRevoke === undefined) return;
+    try {
+      await this.#task.onRevoke(this.context, this.#params);
+    } catch (thrown) {
+      this.context.log.warn('onRevoke failed', { reason: failureText(thrown, this.#tasksDir) });
+    }
+    this.#settle({ error: this.#plain(new Revoked()), replace: true });
+  }
+
+  /** Something that nobody awaits threw while the job ran: it fails, and the thread is not used again. */
+  fail(thrown: unknown): void {
+    this.#settle({ error: this.#plain(thrown), replace: true });
+  }
+
+  #plain(thrown: unknown): PlainError {
+    return { text: failureText(thrown, this.#tasksDir), kind: kindOf(thrown) };
+  }
+}
+
+function kindOf(thrown: unknown): FailureKind {
+  if (thrown instanceof SoftTimeLimitExceeded) return 'soft_limit';
+  return thrown instanceof DoNotRetryError ? 'final' : 'error';
 }
 
 /** The task that a compiled file exports. Node keeps the module, so only a thread's first job of a task loads it. */
@@ -35,18 +107,8 @@ async function parseParams(task: Task, params: unknown): Promise<unknown> {
   return outcome.value;
 }
 
-async function runWithSoftLimit(task: Task, params: unknown, context: JobContext): Promise<unknown> {
-  try {
-    return await task.run(params, context);
-  } catch (thrown) {
-    if (task.onSoftTimeLimit === undefined || !context.isSoftLimit(thrown)) throw thrown;
-    return await task.onSoftTimeLimit(context, params);
-  }
-}
-
 async function checkResult(task: Task, value: unknown): Promise<unknown> {
-  const schema: TaskSchema = task.result;
-  const outcome = await schema['~standard'].validate(value);
+  const outcome = await task.result['~standard'].validate(value);
   if (outcome.issues !== undefined) throw new InvalidResult(issuesText(outcome.issues));
   return outcome.value;
 }

@@ -1,66 +1,97 @@
 /** The file that every Piscina thread runs: one exported function, called once for each job. */
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { getHeapStatistics } from 'node:v8';
 import { BroadcastChannel, parentPort, threadId, workerData } from 'node:worker_threads';
 // Loaded before the first job, so that no job pays for it.
 import '../../shared/fasttask.ts';
+import { captureOutput } from './captured-output.ts';
 import { failureText } from './failure-text.ts';
-import { REQUEST_NONE, Slots } from './slots.ts';
+import { Slots } from './slots.ts';
 import { JobContext } from './task-context.ts';
-import { runTask } from './task-runner.ts';
-import { CONTROL_CHANNEL, type ControlMessage, type JobRequest, type ThreadMessage, type ThreadOutcome, type ThreadSettings } from './thread-protocol.ts';
+import { TaskRun } from './task-runner.ts';
+import {
+  CONTROL_CHANNEL,
+  type ControlMessage,
+  type JobRequest,
+  type ThreadMessage,
+  type ThreadOutcome,
+  type ThreadSettings,
+} from './thread-protocol.ts';
+import { ThreadTraces, watchChildren } from './thread-traces.ts';
+
+const MEBIBYTE = 1024 ** 2;
 
 const settings: ThreadSettings = workerData;
 const slots = new Slots(settings.slots);
-const running = new Map<number, RunningJob>();
-let lastJob: JobRequest | undefined;
-
-interface RunningJob {
-  request: JobRequest;
-  context: JobContext;
-  fail: (thrown: unknown) => void;
-}
+/** The job on whose behalf code runs, however many waits and timers lie in between. */
+const current = new AsyncLocalStorage<TaskRun>();
+const running = new Map<number, TaskRun>();
+const traces = new ThreadTraces();
+const loaded = new Set<string>();
+/** Something was thrown that nobody awaited: the thread is not used again. */
+let tainted = false;
 
 process.setSourceMapsEnabled(true);
+captureOutput(
+  () => current.getStore(),
+  ({ request }, level, message) => send({ type: 'log', id: request.id, task: request.task, level, message }),
+);
+watchChildren(
+  () => current.getStore()?.request,
+  ({ id }, pid, alive) => send({ type: 'child', id, pid, alive }),
+);
 
 const control = new BroadcastChannel(`${CONTROL_CHANNEL}-${process.pid}`);
 control.onmessage = (event) => {
-  const { slot, id }: ControlMessage = (event as { data: ControlMessage }).data;
-  const job = running.get(slot);
-  if (job?.request.id === id) job.context.softStop();
+  const { slot, id, request }: ControlMessage = (event as { data: ControlMessage }).data;
+  const run = running.get(slot);
+  if (run?.request.id === id) run.handle(request);
 };
 control.unref();
 
-// A throw in a later tick would kill the thread and, with it, whatever runs here. It fails the job that is running, or is
-// told as the late error of the job that ran last; either way the thread is not used again.
-let tainted = false;
+// A throw in a later tick would end the thread and, with it, whatever else runs here.
 const onUncaught = (thrown: unknown): void => {
   tainted = true;
-  const [job] = running.values();
-  if (job !== undefined) return job.fail(thrown);
-  if (lastJob !== undefined) send({ type: 'late_error', id: lastJob.id, task: lastJob.task, text: failureText(thrown, settings.tasksDir) });
+  const run = current.getStore() ?? (running.size === 1 ? [...running.values()][0] : undefined);
+  if (run !== undefined && !run.over) return run.fail(thrown);
+  send({ type: 'late_error', id: run?.request.id, task: run?.request.task, text: failureText(thrown, settings.tasksDir) });
 };
 process.on('uncaughtException', onUncaught);
 process.on('unhandledRejection', onUncaught);
 
+const exit = process.exit.bind(process);
+process.exit = (code) => {
+  const run = current.getStore();
+  if (run !== undefined && !run.over) slots.blame(run.request.slot, Number(code ?? process.exitCode ?? 0));
+  return exit(code);
+};
+
 /** Runs a job and resolves with its outcome; never rejects. */
 export default async function runJob(request: JobRequest): Promise<ThreadOutcome> {
   slots.begin(request.slot, threadId);
-  const context = new JobContext(request, slots, send);
-  const failed = new Promise<ThreadOutcome>((resolve) => {
-    running.set(request.slot, {
-      request,
-      context,
-      fail: (thrown) => resolve({ error: { text: failureText(thrown, settings.tasksDir), retryable: true } }),
-    });
-  });
-  lastJob = request;
-  // The request may have come while the thread was busy with something else than this job.
-  if (slots.requested(request.slot) !== REQUEST_NONE) context.softStop();
+  const context = new JobContext(request, () => slots.requested(request.slot), send);
+  const run = new TaskRun(request, context, settings.tasksDir, () => acceptImport(request.module));
+  running.set(request.slot, run);
+  // The request may have come before the job was known here.
+  run.handle(slots.requested(request.slot));
   try {
-    const outcome = await Promise.race([runTask(request, context, settings.tasksDir), failed]);
-    return tainted ? { ...outcome, replace: true } : outcome;
+    const outcome = await current.run(run, () => run.outcome());
+    return tainted || isUsedUp(request) ? { ...outcome, replace: true } : outcome;
   } finally {
     running.delete(request.slot);
   }
+}
+
+function acceptImport(module: string): void {
+  if (loaded.has(module)) return;
+  loaded.add(module);
+  traces.accept();
+}
+
+/** Whether the job left something behind that the next one must not meet. With several jobs here, each is asked at its end. */
+function isUsedUp({ memoryLimit }: JobRequest): boolean {
+  if (running.size === 1 && traces.differ()) return true;
+  return memoryLimit !== undefined && getHeapStatistics().used_heap_size > memoryLimit * MEBIBYTE;
 }
 
 function send(message: ThreadMessage): void {

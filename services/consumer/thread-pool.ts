@@ -1,46 +1,50 @@
-/** The threads that run jobs. The only module that knows Piscina. */
+/** The threads that run jobs, one or many at a time in each. The only module that knows Piscina. */
 import { BroadcastChannel, type Worker } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { messageOf } from '../../shared/errors.ts';
-import { REQUEST_SOFT_STOP, Slots } from './slots.ts';
-import { CONTROL_CHANNEL, type ControlMessage, type JobRequest, type ThreadMessage, type ThreadOutcome, type ThreadSettings } from './thread-protocol.ts';
+import type { PlaceOptions, Run, RunEnd, RunPlace } from './run.ts';
+import { type Request, Slots } from './slots.ts';
+import { CONTROL_CHANNEL, type ControlMessage, type JobRequest, type ThreadOutcome, type ThreadSettings } from './thread-protocol.ts';
 
-export interface ThreadPoolOptions {
-  /** Jobs at once; in this pool each has a thread of its own. */
+export interface ThreadPoolOptions extends PlaceOptions {
+  /** Jobs at once. */
   slots: number;
+  /** Threads over which they are spread. */
+  threads: number;
   /** Jobs after which a thread is replaced. */
   maxJobsPerThread: number;
-  tasksDir: string;
-  onMessage: (message: ThreadMessage) => void;
+  /** MiB of heap that a thread may have before Node ends it. */
+  heapLimit: number;
   onError: (reason: string) => void;
 }
 
-/** How a job left its thread: with an outcome, or because the thread ended under it. */
-export type RunEnd = ThreadOutcome | { threadEnded: string };
-
-/** A job on its thread. */
-export interface Run {
-  /** Settles when the job is over and its slot may be used again. Never rejects. */
-  readonly end: Promise<RunEnd>;
-  /** For how many milliseconds the task has run; undefined before it begins. */
-  elapsedMs(): number | undefined;
-  /** Asks the task to stop: aborts `ctx.signal`, makes `ctx.check()` throw. */
-  softStop(): void;
-  /** Ends the thread, whatever it does. False when the job has not begun yet. */
-  terminate(): boolean;
+interface Thread {
+  readonly id: number;
+  readonly worker: Worker;
+  jobs: number;
+  /** Takes no further job and is ended once it has none. */
+  retiring: boolean;
+  /** A job left something behind in it. */
+  tainted: boolean;
+  /** Slots for whose jobs the thread is being ended. */
+  readonly condemned: Set<number>;
 }
+
+/** How long a thread whose job left something behind is kept, so that what it still throws is told, in milliseconds. */
+const LATE_MS = 100;
 
 const threadFile = new URL(import.meta.url.endsWith('.ts') ? './task-thread.ts' : './task-thread.js', import.meta.url).href;
 
-export class ThreadPool {
+export class ThreadPool implements RunPlace {
   readonly #options: ThreadPoolOptions;
   readonly #slots: Slots;
   readonly #freeSlots: number[];
+  readonly #taken = new Set<number>();
+  /** How jobs left threads that ended under them, by slot. */
+  readonly #verdicts = new Map<number, RunEnd>();
   readonly #pool: Piscina;
   readonly #control: BroadcastChannel;
-  readonly #threads = new Map<number, { worker: Worker; jobs: number }>();
-  /** Threads that take no further job and are ended once they have none. */
-  readonly #retiring = new Set<number>();
+  readonly #threads = new Map<number, Thread>();
 
   constructor(options: ThreadPoolOptions) {
     this.#options = options;
@@ -49,21 +53,28 @@ export class ThreadPool {
     this.#control = new BroadcastChannel(`${CONTROL_CHANNEL}-${process.pid}`);
     this.#control.unref();
     const settings: ThreadSettings = { slots: this.#slots.buffers, tasksDir: options.tasksDir };
+    const jobsPerThread = Math.ceil(options.slots / options.threads);
     this.#pool = new Piscina<JobRequest, ThreadOutcome>({
       filename: threadFile,
       workerData: settings,
-      minThreads: options.slots,
-      maxThreads: options.slots,
+      minThreads: options.threads,
+      // A retiring thread lives on beside its successor until its last job is done.
+      maxThreads: options.threads * 2,
       idleTimeout: Number.POSITIVE_INFINITY,
-      concurrentTasksPerWorker: 1,
+      concurrentTasksPerWorker: jobsPerThread,
+      resourceLimits: { maxOldGenerationSizeMb: options.heapLimit },
       // 'sync' would block a thread's event loop between jobs.
       atomics: 'disabled',
-      loadBalancer: (_, workers) => workers.find((worker) => worker.currentUsage === 0 && !this.#retiring.has(worker.id)) ?? null,
+      loadBalancer: (_, workers) => {
+        const fit = workers.filter(({ id, currentUsage }) => currentUsage < jobsPerThread && this.#threads.get(id)?.retiring === false);
+        return fit.reduce<(typeof fit)[number] | null>((least, next) => (least === null || next.currentUsage < least.currentUsage ? next : least), null);
+      },
     });
     this.#pool.on('workerCreate', ({ id }: { id: number }) => this.#adopt(id));
     this.#pool.on('message', options.onMessage);
     // Without a listener a throw in an idle thread would end the consumer.
     this.#pool.on('error', (error: unknown) => options.onError(messageOf(error)));
+    for (const { threadId } of this.#pool.threads) this.#adopt(threadId);
   }
 
   /** Starts a job. The caller never starts more than `slots` at once. */
@@ -71,53 +82,91 @@ export class ThreadPool {
     const slot = this.#freeSlots.pop();
     if (slot === undefined) throw new Error(`all ${this.#options.slots} slots are taken`);
     this.#slots.reset(slot);
+    this.#taken.add(slot);
+    const end = this.#runToEnd({ ...request, slot }).finally(() => {
+      this.#taken.delete(slot);
+      this.#verdicts.delete(slot);
+      this.#freeSlots.push(slot);
+    });
     return {
-      end: this.#runToEnd({ ...request, slot }).finally(() => this.#freeSlots.push(slot)),
+      end,
       elapsedMs: () => this.#slots.elapsedMs(slot),
-      softStop: () => {
-        this.#slots.request(slot, REQUEST_SOFT_STOP);
-        const message: ControlMessage = { slot, id: request.id };
-        this.#control.postMessage(message);
-      },
-      terminate: () => {
-        const thread = this.#threads.get(this.#slots.threadOf(slot));
-        void thread?.worker.terminate();
-        return thread !== undefined;
-      },
+      request: (asked) => this.#request(slot, request.id, asked),
+      terminate: () => this.#terminate(slot),
     };
   }
 
+  #request(slot: number, id: string, request: Request): void {
+    this.#slots.request(slot, request);
+    const message: ControlMessage = { slot, id, request };
+    this.#control.postMessage(message);
+  }
+
+  #terminate(slot: number): boolean {
+    const thread = this.#threads.get(this.#slots.threadOf(slot));
+    if (thread === undefined) return false;
+    thread.condemned.add(slot);
+    thread.retiring = true;
+    void thread.worker.terminate();
+    return true;
+  }
+
   async #runToEnd(request: JobRequest): Promise<RunEnd> {
+    const { slot } = request;
     try {
       const outcome: ThreadOutcome = await this.#pool.run(request);
-      await this.#retireIfDue(this.#slots.threadOf(request.slot), outcome.replace === true);
+      this.#afterJob(slot, outcome.replace === true);
       return outcome;
-    } catch (error) {
-      return { threadEnded: messageOf(error) };
+    } catch {
+      // Without a verdict the job had not begun.
+      return this.#verdicts.get(slot) ?? { innocent: true, suspect: false };
     }
   }
 
-  /** Ends a thread that has done its share or is not fit for another job; its slot waits for that. */
-  async #retireIfDue(threadId: number, replace: boolean): Promise<void> {
-    const thread = this.#threads.get(threadId);
+  /**
+   * Decides for each job of a thread that ended whether it is the culprit. Runs inside the thread's event, before Piscina's
+   * rejections are seen.
+   */
+  #judge(thread: Thread, reason: string): void {
+    const slots = this.#slotsOf(thread);
+    const guilty = slots.filter((slot) => thread.condemned.has(slot) || this.#slots.blamed(slot) !== undefined);
+    for (const slot of slots) {
+      if (this.#verdicts.has(slot)) continue;
+      const code = this.#slots.blamed(slot);
+      if (guilty.includes(slot) || slots.length === 1) this.#verdicts.set(slot, { ended: code === undefined ? reason : `exit code ${code}` });
+      else this.#verdicts.set(slot, { innocent: true, suspect: guilty.length === 0 });
+    }
+  }
+
+  #slotsOf(thread: Thread): number[] {
+    return [...this.#taken].filter((slot) => this.#slots.threadOf(slot) === thread.id);
+  }
+
+  /** Counts the job; retires a thread that has done its share, is not fit for another job, or is one too many. */
+  #afterJob(slot: number, replace: boolean): void {
+    const thread = this.#threads.get(this.#slots.threadOf(slot));
     if (thread === undefined) return;
     thread.jobs += 1;
-    if (!replace && thread.jobs < this.#options.maxJobsPerThread) return;
-    this.#retiring.add(threadId);
-    await thread.worker.terminate();
+    thread.tainted ||= replace;
+    const inUse = [...this.#threads.values()].filter(({ retiring }) => !retiring).length;
+    if (thread.tainted || thread.jobs >= this.#options.maxJobsPerThread || inUse > this.#options.threads) thread.retiring = true;
+    if (!thread.retiring || this.#slotsOf(thread).some((other) => other !== slot)) return;
+    if (thread.tainted) setTimeout(() => void thread.worker.terminate(), LATE_MS);
+    else void thread.worker.terminate();
   }
 
   #adopt(id: number): void {
     const worker = this.#pool.threads.find(({ threadId }) => threadId === id);
-    if (worker === undefined) return;
-    this.#threads.set(id, { worker, jobs: 0 });
-    worker.once('exit', () => {
+    if (worker === undefined || this.#threads.has(id)) return;
+    const thread: Thread = { id, worker, jobs: 0, retiring: false, tainted: false, condemned: new Set() };
+    this.#threads.set(id, thread);
+    worker.once('error', (error: unknown) => this.#judge(thread, messageOf(error)));
+    worker.once('exit', (code) => {
+      this.#judge(thread, `exit code ${code}`);
       this.#threads.delete(id);
-      this.#retiring.delete(id);
     });
   }
 
-  /** Ends all threads. Safe to call twice. */
   async stop(): Promise<void> {
     this.#control.close();
     await this.#pool.destroy();

@@ -1,5 +1,5 @@
-/** What the consumer and a thread say to each other. Plain data only. */
-import type { SlotBuffers } from './slots.ts';
+/** What the consumer and the place where a task runs (a thread or a child process) say to each other. Plain data only. */
+import type { Request, SlotBuffers } from './slots.ts';
 
 /** Given to every thread when it is made. */
 export interface ThreadSettings {
@@ -7,7 +7,7 @@ export interface ThreadSettings {
   tasksDir: string;
 }
 
-/** One job for a thread. */
+/** One job for a thread or a child process. */
 export interface JobRequest {
   slot: number;
   id: string;
@@ -19,24 +19,30 @@ export interface JobRequest {
   params: unknown;
   softSeconds: number;
   resultMaxBytes: number;
+  /** MiB of heap above which the thread is replaced after the job, and which a child process may not pass. */
+  memoryLimit?: number;
 }
 
-/** An error without its class: what can cross the thread's border. */
+/** Why a job did not succeed; decides what is tried again. */
+export type FailureKind = 'error' | 'final' | 'soft_limit' | 'hard_limit';
+
+/** An error without its class: what can cross the border. */
 export interface PlainError {
   /** Name, message and stack as a client may see them. */
   text: string;
-  /** Another try may mend it. */
-  retryable: boolean;
+  kind: FailureKind;
 }
 
-/** How a job ended in its thread. `replace`: the thread is not fit for another job. */
+/** How a job ended where it ran. `replace`: the thread is not fit for another job. */
 export type ThreadOutcome = { json: string; replace?: boolean } | { error: PlainError; replace?: boolean };
 
 /** Thread → consumer, while a job runs or after it. */
 export type ThreadMessage =
   | { type: 'progress'; id: string; value: unknown }
-  | { type: 'log'; id: string; task: string; level: LogLevel; message: string; fields: Record<string, unknown> }
-  | { type: 'late_error'; id: string; task: string; text: string };
+  | { type: 'log'; id: string; task: string; level: LogLevel; message: string; fields?: Record<string, unknown> }
+  | { type: 'late_error'; id: string | undefined; task: string | undefined; text: string }
+  /** A job started a child process, or one ended. */
+  | { type: 'child'; id: string; pid: number; alive: boolean };
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
@@ -46,4 +52,11 @@ export const CONTROL_CHANNEL = 'fasttask-control';
 export interface ControlMessage {
   slot: number;
   id: string;
+  request: Request;
 }
+
+/** Consumer → child process. */
+export type ToProcess = { type: 'run'; request: JobRequest; tasksDir: string } | { type: 'request'; request: Request };
+
+/** Child process → consumer. */
+export type FromProcess = { type: 'begin' } | { type: 'outcome'; outcome: ThreadOutcome } | ThreadMessage;

@@ -1,6 +1,6 @@
 /** What a consumer does on timers: renews locks, tells that it is online, frees expired results. */
 import { messageOf } from '../../shared/errors.ts';
-import { taskKeys } from '../../shared/job-scripts.ts';
+import { lookAtLines, taskKeys } from '../../shared/job-scripts.ts';
 import type { Logger } from '../../shared/logger.ts';
 import { BEAT_MS, beat, type ConsumerStatus, onlineConsumers, signOff } from '../../shared/presence.ts';
 import type { Redis } from '../../shared/redis.ts';
@@ -9,6 +9,11 @@ import type { Processor } from './processor.ts';
 
 /** Locks are renewed three times in their life. */
 const RENEW_MS = LOCK_MS / 3;
+
+/** How often lines of keyed concurrency that are due are looked at, in milliseconds. */
+const LOOK_MS = 1000;
+/** When a line that was looked at is due again, in milliseconds: with the end of a lease in mind. */
+const NEXT_LOOK_MS = 5000;
 
 /** Expired results are freed at least this often, in milliseconds; sooner where they expire sooner. */
 const SWEEP_MS = 30_000;
@@ -41,6 +46,7 @@ export class Upkeep {
       this.#every(RENEW_MS, 'locks.renew_failed', () => this.#renewLocks()),
       this.#every(BEAT_MS, 'presence.beat_failed', () => this.beat()),
       this.#every(sweepMs, 'results.sweep_failed', () => this.#sweep()),
+      this.#every(LOOK_MS, 'lines.look_failed', () => this.#lookAtLines()),
     ];
     await this.beat();
   }
@@ -63,15 +69,24 @@ export class Upkeep {
     await beat(this.#options.redis, this.#options.prefix, this.#options.status());
   }
 
+  async #lookAtLines(): Promise<void> {
+    const { lanes, redis, prefix } = this.#options;
+    await Promise.all(lanes.map(({ name }) => lookAtLines({ redis, prefix, task: name }, NEXT_LOOK_MS)));
+  }
+
   async #renewLocks(): Promise<void> {
     const jobs = [...this.#options.processor.running.values()];
     await Promise.all(
       this.#options.lanes.map(async (lane) => {
         const claims = jobs.map(({ claim }) => claim).filter((claim) => claim.lane === lane);
         if (claims.length === 0) return;
-        for (const id of await lane.renew(claims)) this.#options.processor.running.get(id)?.stop('lost');
+        for (const id of await lane.renew(claims)) {
+          const job = this.#options.processor.running.get(id);
+          if (job !== undefined) this.#options.processor.stop(job, 'lost');
+        }
       }),
     );
+    await this.#options.processor.renewPlaces();
   }
 
   /** Frees results that have expired everywhere: the longest time for which any consumer online keeps them has passed. */

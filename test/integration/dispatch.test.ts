@@ -33,7 +33,7 @@ it('runs 2,000 jobs exactly once each', async () => {
   const starts = readDiary(file).filter(({ event }) => event === 'start');
   expect(starts).toHaveLength(2000);
   expect(new Set(starts.map(({ id }) => id))).toEqual(new Set(ids));
-  expect(await queue.jobs.counts('noted_a')).toEqual({ waiting: 0, active: 0, delayed: 0, succeeded: 2000, failed: 0, revoked: 0 });
+  expect(await queue.jobs.counts('noted_a')).toEqual({ waiting: 0, active: 0, delayed: 0, held: 0, succeeded: 2000, failed: 0, revoked: 0 });
 });
 
 it('never runs more jobs than WORKER_CONCURRENCY, over five tasks, and uses every slot', async () => {

@@ -1,0 +1,93 @@
+/** What running jobs tell on their way: progress, log lines, child processes, late errors. */
+import { messageOf } from '../../shared/errors.ts';
+import { appendJobLog, type JobLogLine } from '../../shared/job-log.ts';
+import { taskKeys } from '../../shared/job-scripts.ts';
+import type { Logger } from '../../shared/logger.ts';
+import type { Redis } from '../../shared/redis.ts';
+import type { ThreadMessage } from './thread-protocol.ts';
+
+/** Lines of a job are sent to Redis together, at most this often, in milliseconds. */
+const FLUSH_MS = 100;
+
+export interface JobMessagesOptions {
+  redis: Redis;
+  prefix: string;
+  /** Seconds for which a job's lines are kept at the most. */
+  keepSeconds: number;
+  log: Logger;
+  /** The task of a running job. */
+  taskOf: (id: string) => string | undefined;
+}
+
+export class JobMessages {
+  readonly #options: JobMessagesOptions;
+  readonly #lines = new Map<string, { task: string; lines: JobLogLine[] }>();
+  /** Child processes that live, by the job that started them. */
+  readonly #children = new Map<string, Set<number>>();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: JobMessagesOptions) {
+    this.#options = options;
+  }
+
+  take(message: ThreadMessage): void {
+    const { log } = this.#options;
+    if (message.type === 'progress') this.#keepProgress(message.id, message.value);
+    else if (message.type === 'log') this.#keepLine(message);
+    else if (message.type === 'child') this.#keepChild(message);
+    else log.warn({ task: message.task, jobId: message.id, reason: message.text }, 'job.late_error');
+  }
+
+  #keepProgress(id: string, value: unknown): void {
+    const task = this.#options.taskOf(id);
+    if (task === undefined) return;
+    const key = taskKeys(this.#options.prefix, task).job(id);
+    this.#options.redis.hset(key, 'progress', JSON.stringify(value)).catch((error) => this.#options.log.debug({ reason: messageOf(error) }, 'progress.failed'));
+  }
+
+  #keepLine({ id, task, level, message, fields }: ThreadMessage & { type: 'log' }): void {
+    this.#options.log[level]({ task, jobId: id, message, ...(fields === undefined ? {} : { fields }) }, 'task.logged');
+    const kept = this.#lines.get(id) ?? { task, lines: [] };
+    this.#lines.set(id, kept);
+    kept.lines.push({ time: new Date().toISOString(), level, message, ...(fields === undefined ? {} : { fields }) });
+    this.#timer ??= setTimeout(() => void this.flush(), FLUSH_MS);
+  }
+
+  /** Sends the lines that are held back. */
+  async flush(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const { redis, prefix, keepSeconds, log } = this.#options;
+    const held = [...this.#lines];
+    this.#lines.clear();
+    await Promise.all(
+      held.map(([id, { task, lines }]) =>
+        appendJobLog(redis, prefix, task, id, lines, keepSeconds).catch((error) => log.debug({ jobId: id, reason: messageOf(error) }, 'job_log.failed')),
+      ),
+    );
+  }
+
+  #keepChild({ id, pid, alive }: ThreadMessage & { type: 'child' }): void {
+    const children = this.#children.get(id) ?? new Set();
+    this.#children.set(id, children);
+    if (alive) children.add(pid);
+    else children.delete(pid);
+    // The job may be over already: then nobody waits for the child.
+    if (this.#options.taskOf(id) === undefined) this.endChildren(id);
+  }
+
+  /** Ends the child processes that a job has forgotten. */
+  endChildren(id: string): void {
+    const children = this.#children.get(id);
+    if (children === undefined) return;
+    this.#children.delete(id);
+    for (const pid of children) {
+      try {
+        process.kill(pid, 'SIGKILL');
+        this.#options.log.warn({ jobId: id, child: pid }, 'job.child_ended');
+      } catch {
+        // It has ended by itself.
+      }
+    }
+  }
+}

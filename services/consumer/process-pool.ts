@@ -1,0 +1,86 @@
+/** Runs jobs in child processes, one each: for tasks that ask for it, and for suspects. Their hard limit is a SIGKILL. */
+import { type ChildProcess, fork } from 'node:child_process';
+import type { PlaceOptions, Run, RunEnd, RunPlace } from './run.ts';
+import type { Request } from './slots.ts';
+import type { FromProcess, JobRequest, ThreadOutcome, ToProcess } from './thread-protocol.ts';
+
+const processFile = new URL(import.meta.url.endsWith('.ts') ? './task-process.ts' : './task-process.js', import.meta.url);
+
+export class ProcessPool implements RunPlace {
+  readonly #options: PlaceOptions;
+  readonly #running = new Set<IsolatedRun>();
+
+  constructor(options: PlaceOptions) {
+    this.#options = options;
+  }
+
+  run(request: Omit<JobRequest, 'slot'>): Run {
+    const run = new IsolatedRun({ ...request, slot: 0 }, this.#options);
+    this.#running.add(run);
+    void run.end.then(() => this.#running.delete(run));
+    return run;
+  }
+
+  async stop(): Promise<void> {
+    for (const run of this.#running) run.kill();
+    await Promise.all([...this.#running].map(({ end }) => end));
+  }
+}
+
+class IsolatedRun implements Run {
+  readonly end: Promise<RunEnd>;
+  readonly #child: ChildProcess;
+  #beganAt: number | undefined;
+
+  constructor(request: JobRequest, { tasksDir, onMessage }: PlaceOptions) {
+    this.#child = fork(processFile, {
+      // A group of its own, so that what the task starts can be ended with it.
+      detached: true,
+      execArgv: request.memoryLimit === undefined ? [] : [`--max-old-space-size=${request.memoryLimit}`],
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
+    let outcome: ThreadOutcome | undefined;
+    this.#child.on('message', (message: FromProcess) => {
+      if (message.type === 'begin') this.#beganAt = performance.now();
+      else if (message.type === 'outcome') outcome = message.outcome;
+      else onMessage(message);
+    });
+    this.#send({ type: 'run', request, tasksDir });
+    this.end = new Promise((resolve) => {
+      this.#child.once('error', ({ message }) => resolve({ ended: message }));
+      this.#child.once('exit', (code, signal) => {
+        // The leader is gone, its group may not be.
+        this.kill();
+        resolve(outcome ?? { ended: signal === null ? `exit code ${code}` : `signal ${signal}` });
+      });
+    });
+  }
+
+  elapsedMs(): number | undefined {
+    return this.#beganAt === undefined ? undefined : performance.now() - this.#beganAt;
+  }
+
+  request(request: Request): void {
+    this.#send({ type: 'request', request });
+  }
+
+  terminate(): boolean {
+    this.kill();
+    return true;
+  }
+
+  /** Ends the process and whatever it has started. */
+  kill(): void {
+    const { pid } = this.#child;
+    if (pid === undefined) return;
+    try {
+      process.kill(-pid, 'SIGKILL');
+    } catch {
+      // Nobody of the group is left.
+    }
+  }
+
+  #send(message: ToProcess): void {
+    if (this.#child.connected) this.#child.send(message, () => {});
+  }
+}

@@ -1,0 +1,34 @@
+/** A job where it runs: in a thread or in a child process, behind one interface. */
+import type { Request } from './slots.ts';
+import type { JobRequest, ThreadMessage, ThreadOutcome } from './thread-protocol.ts';
+
+/** How a job left the place where it ran. */
+export type RunEnd =
+  | ThreadOutcome
+  /** The thread or process ended under it: the consumer ended it, or the job did. */
+  | { ended: string }
+  /** The thread ended because of another job: this one is innocent. `suspect`: nobody knows which job it was. */
+  | { innocent: true; suspect: boolean };
+
+export interface Run {
+  /** Settles when the job is over and its slot may be used again. Never rejects. */
+  readonly end: Promise<RunEnd>;
+  /** For how many milliseconds the task has run; undefined before it begins. */
+  elapsedMs(): number | undefined;
+  /** Asks the job for something; see Request. */
+  request(request: Request): void;
+  /** Ends the thread or process, whatever it does. False when the job has not begun yet. */
+  terminate(): boolean;
+}
+
+/** Where jobs run. */
+export interface RunPlace {
+  run(request: Omit<JobRequest, 'slot'>): Run;
+  /** Ends everything. Safe to call twice. */
+  stop(): Promise<void>;
+}
+
+export interface PlaceOptions {
+  tasksDir: string;
+  onMessage: (message: ThreadMessage) => void;
+}

@@ -1,0 +1,92 @@
+/** A node for the API's tests: Redis, the API over HTTPS, and a consumer where one is wanted. */
+import { cpSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { ensureCertificate } from '../../services/supervisor/certificate.ts';
+import { projectDir } from '../../shared/config.ts';
+import { type ApiClient, apiClient, jobOf } from '../support/https.ts';
+import { freePort } from '../support/ports.ts';
+import { startService, type TestProcess } from '../support/processes.ts';
+import { startRedis, type TestRedis } from '../support/redis.ts';
+import { tempDir } from '../support/temp.ts';
+import { until } from '../support/until.ts';
+
+export const TASKS = ['get_circle_area', 'misbehave', 'noop', 'spin', 'talks', 'wait'];
+
+export interface ApiNode {
+  readonly redis: TestRedis;
+  readonly env: Readonly<Record<string, string>>;
+  readonly files: string;
+  readonly port: number;
+  readonly api: ApiClient;
+  readonly process: TestProcess;
+  /** Another API process on a port of its own, on the same Redis. */
+  anotherApi(env: Record<string, string>): Promise<{ api: ApiClient; process: TestProcess; port: number }>;
+  startConsumer(): Promise<TestProcess>;
+  /** Asks until the job is in one of the states. */
+  reaches(id: string, ...states: string[]): Promise<ReturnType<typeof jobOf>>;
+  stop(): Promise<void>;
+}
+
+/** Starts Redis and the API; the API answers when this returns. */
+export async function startApiNode(more: Record<string, string> = {}): Promise<ApiNode> {
+  const redis = await startRedis();
+  const files = tempDir('files');
+  const tasks = join(files, 'tasks');
+  mkdirSync(tasks);
+  for (const name of TASKS) {
+    const folder = name === 'get_circle_area' ? 'tasks' : 'test/fixtures/tasks';
+    cpSync(join(projectDir, folder, `${name}.ts`), join(tasks, `${name}.ts`));
+  }
+  const ssl = join(files, 'fasttask', 'ssl_cert');
+  for (const folder of ['conf', 'ssl_cert']) mkdirSync(join(files, 'fasttask', folder), { recursive: true });
+  await ensureCertificate({ keyFile: join(ssl, 'key.pem'), certFile: join(ssl, 'cert.pem'), apiHost: '127.0.0.1' });
+  const env = {
+    NODE_TYPE: 'single_node',
+    FILES_DIR: files,
+    TASKS_DIR: tasks,
+    TASK_QUEUE_PORT: String(redis.port),
+    TASK_QUEUE_PASSWD: redis.password,
+    WORKER_CONCURRENCY: '2',
+    SOFT_TIME_LIMIT: '20',
+    TIME_LIMIT: '25',
+    ...more,
+  };
+  const started: TestProcess[] = [];
+  const startApi = async (own: Record<string, string>) => {
+    const port = await freePort();
+    const process = await startService('api', { ...env, API_PORT: String(port), ...own });
+    started.push(process);
+    await process.waitForEvent('api.listening');
+    return { api: apiClient(`${own['API_TLS'] === 'False' ? 'http' : 'https'}://127.0.0.1:${port}`), process, port };
+  };
+  const { api, process, port } = await startApi({});
+  await until(async () => (await api.get('/ready')).status === 200, { what: 'the API to be ready' });
+  return {
+    redis,
+    env,
+    files,
+    port,
+    api,
+    process,
+    anotherApi: startApi,
+    async startConsumer() {
+      const consumer = await startService('consumer', env);
+      started.push(consumer);
+      await consumer.waitForEvent('consumer.started');
+      await until(async () => (await api.post('/create/noop', {})).status === 200, { what: 'the tasks to be known' });
+      return consumer;
+    },
+    reaches: (id, ...states) =>
+      until(
+        async () => {
+          const job = jobOf(await api.get(`/check/${id}`));
+          return states.includes(job.state) ? job : undefined;
+        },
+        { what: `${id} to be ${states.join(' or ')}`, timeoutMs: 10_000 },
+      ),
+    async stop() {
+      await Promise.all(started.map((one) => (one.alive ? one.kill9() : one.exited)));
+      await redis.stop();
+    },
+  };
+}
