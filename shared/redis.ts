@@ -11,6 +11,8 @@ export interface ConnectionPurpose {
   name: string;
   /** Fail a command that has no answer after this many milliseconds. Left out: wait until Redis is back. */
   commandTimeoutMs?: number;
+  /** It spends its life in blocking commands. */
+  blocking?: true;
 }
 
 /** How long an API call waits for a connection that is being made again, in milliseconds. */
@@ -19,6 +21,15 @@ const READY_WAIT_MS = 1000;
 /** How long an API call waits for the answer to one command, in milliseconds: with READY_WAIT_MS under the 2 s of a 503. */
 export const API_COMMAND_TIMEOUT_MS = 900;
 
+/**
+ * A connection that waits for an answer this long is taken for dead and made anew, in milliseconds: a cut network reports nothing.
+ * Longer than the longest blocking command (5 s).
+ */
+const SILENCE_MS = 8000;
+
+/** How often an idle connection is asked for a sign of life, in milliseconds. */
+const PING_MS = 2000;
+
 /** Makes a connection that reconnects for ever: 50 ms after a loss, then twice as long each time, up to 1 s. */
 export function connectRedis(settings: Config['redis'], purpose: ConnectionPurpose, log: Logger): Redis {
   const options = {
@@ -26,6 +37,7 @@ export function connectRedis(settings: Config['redis'], purpose: ConnectionPurpo
     maxRetriesPerRequest: null,
     connectTimeout: 5000,
     keepAlive: 10_000,
+    socketTimeout: SILENCE_MS,
     retryStrategy: (attempt) => Math.min(1000, 50 * 2 ** Math.min(attempt - 1, 5)),
     ...(purpose.commandTimeoutMs === undefined ? {} : { commandTimeout: purpose.commandTimeoutMs }),
   } satisfies RedisOptions;
@@ -44,7 +56,16 @@ export function connectRedis(settings: Config['redis'], purpose: ConnectionPurpo
     if (reported !== '') log.info({ connection: purpose.name }, 'redis.connection_restored');
     reported = '';
   });
+  if (!purpose.blocking) keepAsking(redis);
   return redis;
+}
+
+/** Sends a ping now and then, so that silence is noticed on a connection that only listens. */
+function keepAsking(redis: Redis): void {
+  const timer = setInterval(() => {
+    if (redis.status === 'ready') redis.ping().catch(() => {});
+  }, PING_MS).unref();
+  redis.once('end', () => clearInterval(timer));
 }
 
 /**

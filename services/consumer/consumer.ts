@@ -104,13 +104,13 @@ export class Consumer {
       lanes: this.#lanes,
       slots,
       redis,
-      blocking: connectRedis(config.redis, { name: `${this.name}:wait` }, log),
+      blocking: connectRedis(config.redis, { name: `${this.name}:wait`, blocking: true }, log),
       log,
       execute: (claim, mayFetchNext) => this.#processor.execute(claim, mayFetchNext),
     });
     const subscriber = connectRedis(config.redis, { name: `${this.name}:revokes` }, log);
     this.#revokes = new RevokeListener(subscriber, prefix, (id) => this.#processor.revoke(id));
-    this.#upkeep = new Upkeep({ lanes: this.#lanes, processor: this.#processor, redis, prefix, status: () => this.#status(), log });
+    this.#upkeep = new Upkeep({ lanes: this.#lanes, processor: this.#processor, redis, prefix, status: () => this.#status(), log, hearing: this.#dispatcher });
   }
 
   /** Listens for revokes first, publishes the tasks, then takes jobs. Waits while Redis is away. */

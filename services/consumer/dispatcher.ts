@@ -43,6 +43,7 @@ export class Dispatcher {
   #wakeListener: (() => void) | undefined;
   #busy = new Set<Promise<void>>();
   #probedAt = 0;
+  #heardAt = performance.now();
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
@@ -54,6 +55,16 @@ export class Dispatcher {
   /** Whether every slot is taken. */
   get full(): boolean {
     return this.#free === 0;
+  }
+
+  /** For how many milliseconds it has heard nothing from Redis although it listens: at the most the safety interval, normally. */
+  get silentMs(): number {
+    return this.full || this.#stopping || this.#lanes.length === 0 ? 0 : performance.now() - this.#heardAt;
+  }
+
+  /** Makes the connection that it listens on anew. */
+  reconnect(): void {
+    this.#options.blocking.disconnect(true);
   }
 
   start(): void {
@@ -151,10 +162,13 @@ export class Dispatcher {
           this.#wakeListener = resolve;
         });
         this.#wakeListener = undefined;
+        this.#heardAt = performance.now();
         continue;
       }
       try {
-        this.#onMarker(await this.#options.blocking.bzpopmin(...markers, SAFETY_SECONDS));
+        const popped = await this.#options.blocking.bzpopmin(...markers, SAFETY_SECONDS);
+        this.#heardAt = performance.now();
+        this.#onMarker(popped);
       } catch (error) {
         if (!this.#stopping) this.#options.log.debug({ reason: messageOf(error) }, 'dispatcher.wait_failed');
       }

@@ -27,7 +27,19 @@ export interface UpkeepOptions {
   redis: Redis;
   prefix: string;
   status: () => ConsumerStatus;
+  /** What is watched for deafness. */
+  hearing: { readonly silentMs: number; reconnect(): void };
   log: Logger;
+}
+
+/** A dispatcher that Redis answers at least every 5 s is deaf after this long; after twice as long the process gives up. */
+const DEAF_MS = 8000;
+
+/** The consumer hears nothing although Redis answers, and a new connection did not help. */
+class DeafError extends Error {
+  constructor(silentMs: number) {
+    super(`expected an answer of Redis every 5 s, got none for ${Math.round(silentMs / 1000)} s although it answers elsewhere`);
+  }
 }
 
 export class Upkeep {
@@ -44,7 +56,7 @@ export class Upkeep {
     const sweepMs = Math.max(500, Math.min(SWEEP_MS, (resultExpiresSeconds * 1000) / 2));
     this.#timers = [
       this.#every(RENEW_MS, 'locks.renew_failed', () => this.#renewLocks()),
-      this.#every(BEAT_MS, 'presence.beat_failed', () => this.beat()),
+      this.#every(BEAT_MS, 'presence.beat_failed', () => this.#beatAndListen()),
       this.#every(sweepMs, 'results.sweep_failed', () => this.#sweep()),
       this.#every(LOOK_MS, 'lines.look_failed', () => this.#lookAtLines()),
     ];
@@ -58,11 +70,26 @@ export class Upkeep {
       if (busy) return;
       busy = true;
       work()
-        .catch((error) => this.#options.log.warn({ reason: messageOf(error) }, failure))
+        .catch((error) => {
+          // Ends the process, which its supervisor starts again: runService catches what nobody does.
+          if (error instanceof DeafError) throw error;
+          this.#options.log.warn({ reason: messageOf(error) }, failure);
+        })
         .finally(() => {
           busy = false;
         });
     }, ms);
+  }
+
+  /** A beat that went through proves that Redis is there: then a dispatcher that hears nothing is deaf. */
+  async #beatAndListen(): Promise<void> {
+    await this.beat();
+    const { hearing, log } = this.#options;
+    const { silentMs } = hearing;
+    if (silentMs > 2 * DEAF_MS) throw new DeafError(silentMs);
+    if (silentMs <= DEAF_MS) return;
+    log.warn({ silentMs: Math.round(silentMs) }, 'consumer.deaf');
+    hearing.reconnect();
   }
 
   async beat(): Promise<void> {
