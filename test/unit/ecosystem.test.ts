@@ -55,9 +55,16 @@ describe('the apps of a node', () => {
     ]);
   });
 
-  it('never get a secret, nor a variable that is not ours', () => {
-    const secrets = { TASK_QUEUE_PASSWD: 'hush-1', REDIS_URL: 'redis://:hush-2@elsewhere', AWS_SECRET_ACCESS_KEY: 'hush-3' };
+  it('never get a secret of ours', () => {
+    const secrets = { TASK_QUEUE_PASSWD: 'hush-1', REDIS_URL: 'redis://:hush-2@elsewhere' };
     expect(JSON.stringify(appsOf({ NODE_TYPE: 'single_node', ...secrets }))).not.toContain('hush');
+  });
+
+  it("hand the caller's own variables to tasks and to nobody else, without those of npm and PM2", () => {
+    const apps = appsOf({ NODE_TYPE: 'single_node', DATABASE_URL: 'postgres://db', npm_config_cache: '/npm', PM2_USAGE: 'CLI' });
+    const having = (name: string) => apps.filter(({ env }) => name in env).map((app) => app.name);
+    expect(having('DATABASE_URL')).toEqual(['consumer']);
+    expect([...having('npm_config_cache'), ...having('PM2_USAGE')]).toEqual([]);
   });
 
   it('get the variables that are not set as empty, so that PM2 forgets an earlier value', () => {

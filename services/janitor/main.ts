@@ -1,0 +1,25 @@
+/** One sweep over the files folder, then the end: PM2 starts it again by the clock. */
+import { loadConfig } from '../../shared/config.ts';
+import { ConfigError, messageOf } from '../../shared/errors.ts';
+import { createLogger } from '../../shared/logger.ts';
+import { removeExpired } from './expired-files.ts';
+
+try {
+  const { dirs, files, logLevel } = loadConfig();
+  const log = createLogger(logLevel, { service: 'janitor' });
+  if (files.cleanup) {
+    const swept = await removeExpired({
+      dir: dirs.files,
+      except: dirs.system,
+      before: Date.now() - files.expirationSeconds * 1000,
+      onError: (path, error) => log.warn({ path, reason: messageOf(error) }, 'janitor.file_kept'),
+    });
+    log.info(swept, 'janitor.finished');
+  } else {
+    log.info({ reason: 'FILE_CLEANUP_ENABLED is False' }, 'janitor.skipped');
+  }
+} catch (error) {
+  if (!(error instanceof ConfigError)) throw error;
+  process.stderr.write(`${error.message}\n`);
+  process.exitCode = 1;
+}
