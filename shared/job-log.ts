@@ -12,16 +12,28 @@ export interface JobLogLine {
 }
 
 /** How many lines of a job are kept: the last ones. */
-export const KEPT_LINES = 1000;
+const KEPT_LINES = 1000;
 
 /**
  * Adds lines to a job's log.
  * @param keepSeconds after which the lines go even if nothing else removes them; they normally go with the job
  */
-export async function appendJobLog(redis: Redis, prefix: string, task: string, id: string, lines: readonly JobLogLine[], keepSeconds: number): Promise<void> {
+export async function appendJobLog(
+  redis: Redis,
+  prefix: string,
+  task: string,
+  id: string,
+  lines: readonly JobLogLine[],
+  keepSeconds: number,
+): Promise<void> {
   const key = taskKeys(prefix, task).logs(id);
   const texts = lines.slice(-KEPT_LINES).map((line) => JSON.stringify(line));
-  await redis.pipeline().rpush(key, ...texts).ltrim(key, -KEPT_LINES, -1).expire(key, Math.ceil(keepSeconds)).exec();
+  await redis
+    .pipeline()
+    .rpush(key, ...texts)
+    .ltrim(key, -KEPT_LINES, -1)
+    .expire(key, Math.ceil(keepSeconds))
+    .exec();
 }
 
 /** The lines of a job's log, oldest first. */

@@ -18,7 +18,18 @@ export interface JobView {
 }
 
 /** The fields of BullMQ's job hash that a state follows from, in the order of `HMGET`. */
-export const stateFields = ['timestamp', 'finishedOn', 'returnvalue', 'failedReason', 'defa', 'atm', 'ats', 'pb', 'progress', 'held'] as const;
+export const stateFields = [
+  'timestamp',
+  'finishedOn',
+  'returnvalue',
+  'failedReason',
+  'defa',
+  'atm',
+  'ats',
+  'pb',
+  'progress',
+  'held',
+] as const;
 
 /** `failedReason` of a revoked job; no error text looks like it, because those have a space behind the colon. */
 export const REVOKED_WAITING = 'fasttask:revoked';

@@ -111,7 +111,15 @@ export class Jobs {
     const pipeline = this.#redis.pipeline().llen(keys.wait).scard(keys.marked).llen(keys.active).zcard(keys.delayed).zcard(keys.held);
     const numbers = await this.#numbers(pipeline.zcard(keys.completed).zcard(keys.failed).zcard(keys.revoked));
     const [wait = 0, marked = 0, active = 0, delayed = 0, held = 0, completed = 0, failed = 0, revoked = 0] = numbers;
-    return { waiting: Math.max(0, wait - marked), active, delayed, held, succeeded: completed, failed: failed - revoked, revoked: revoked + marked };
+    return {
+      waiting: Math.max(0, wait - marked),
+      active,
+      delayed,
+      held,
+      succeeded: completed,
+      failed: failed - revoked,
+      revoked: revoked + marked,
+    };
   }
 
   /** Jobs of a task that ended in the last `windowsSeconds[i]` seconds, for each window; as far back as results are kept. */

@@ -3,14 +3,16 @@ import { cpSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { ensureCertificate } from '../../services/supervisor/certificate.ts';
 import { projectDir } from '../../shared/config.ts';
-import { type ApiClient, apiClient, jobOf } from '../support/https.ts';
+import { apiClient, jobOf } from '../support/https.ts';
 import { freePort } from '../support/ports.ts';
 import { startService, type TestProcess } from '../support/processes.ts';
 import { startRedis, type TestRedis } from '../support/redis.ts';
 import { tempDir } from '../support/temp.ts';
 import { until } from '../support/until.ts';
 
-export const TASKS = ['get_circle_area', 'misbehave', 'noop', 'spin', 'talks', 'wait'];
+const TASKS = ['get_circle_area', 'misbehave', 'noop', 'spin', 'talks', 'wait'];
+
+type ApiClient = ReturnType<typeof apiClient>;
 
 export interface ApiNode {
   readonly redis: TestRedis;

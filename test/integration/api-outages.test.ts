@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { apiClient, jobOf } from '../support/https.ts';
 import { freePort } from '../support/ports.ts';
 import { startService, type TestProcess } from '../support/processes.ts';
-import { apiClient, jobOf } from '../support/https.ts';
 import { tempDir } from '../support/temp.ts';
 import { until } from '../support/until.ts';
 import { type ApiNode, startApiNode } from './api-node.ts';
@@ -75,8 +75,13 @@ test('the API listens while Redis is late, and serves as soon as it comes', asyn
   const { api, process } = await node.anotherApi({});
   expect((await api.get('/health')).status).toBe(200);
   const ready = await api.get('/ready');
-  expect([ready.status, ready.headers['retry-after'], JSON.stringify(ready.body)]).toEqual([503, '1', expect.stringContaining('no connection to Redis')]);
-  for (const answer of [await api.post('/run/noop', {}), await api.get('/check/x'), await api.post('/revoke', { result_id: 'x' })]) expect(answer.status).toBe(503);
+  expect([ready.status, ready.headers['retry-after'], JSON.stringify(ready.body)]).toEqual([
+    503,
+    '1',
+    expect.stringContaining('no connection to Redis'),
+  ]);
+  for (const answer of [await api.post('/run/noop', {}), await api.get('/check/x'), await api.post('/revoke', { result_id: 'x' })])
+    expect(answer.status).toBe(503);
   await node.redis.restart();
   await until(async () => (await api.get('/ready')).status === 200, { what: 'the API to be ready', timeoutMs: 10_000 });
   expect((await api.post('/create/noop', {})).status).toBe(200);
@@ -105,7 +110,10 @@ test('a taken port, a missing certificate and a bad variable are one clear line 
     const { code } = await process.exited;
     return { code, lines: process.output.filter((line) => !line.startsWith('{')) };
   };
-  expect(await start({ API_PORT: String(node.port) })).toEqual({ code: 1, lines: [expect.stringContaining(`127.0.0.1:${node.port}: another program does`)] });
+  expect(await start({ API_PORT: String(node.port) })).toEqual({
+    code: 1,
+    lines: [expect.stringContaining(`127.0.0.1:${node.port}: another program does`)],
+  });
   expect(await start({ FILES_DIR: tempDir('none') })).toEqual({ code: 1, lines: [expect.stringMatching(/needs a key in .*key\.pem/)] });
   const bad = await start({ API_PORT: '99999', LOG_LEVEL: 'loud' });
   expect(bad.code).toBe(1);

@@ -18,7 +18,8 @@ beforeAll(async () => {
 afterAll(() => node.stop());
 
 const detail = (answer: Answer) => (answer.body as { detail: unknown }).detail;
-const issues = (answer: Answer) => detail(answer) as { type: string; loc: (string | number)[]; msg: string; input: unknown; ctx?: unknown }[];
+const issues = (answer: Answer) =>
+  detail(answer) as { type: string; loc: (string | number)[]; msg: string; input: unknown; ctx?: unknown }[];
 const create = async (task: string, params: unknown) => jobOf(await node.api.post(`/create/${task}`, params)).id;
 const unknownId = async () => `${(await create('noop', {})).split('-noop-')[0]}-noop-0199d4a5-7c1e-7a30-8f52-3a0c6f1f9b7e`;
 
@@ -88,7 +89,9 @@ describe('/run', () => {
   async function activeIds(): Promise<string[] | undefined> {
     const { body } = await node.api.post('/status_info', { fields: ['worker_status'] });
     const { worker_status } = body as { worker_status: { worker_details: Record<string, { active_tasks: string[] }> } };
-    const ids = Object.values(worker_status.worker_details).flatMap(({ active_tasks }) => active_tasks.filter((id) => id.includes('-wait-')));
+    const ids = Object.values(worker_status.worker_details).flatMap(({ active_tasks }) =>
+      active_tasks.filter((id) => id.includes('-wait-')),
+    );
     // A consumer tells what it does every 2 s: some of it may have ended since.
     const states = await Promise.all(ids.map(async (id) => jobOf(await node.api.get(`/check/${id}`)).state));
     const running = ids.filter((_, index) => states[index] === 'STARTED');
@@ -102,7 +105,11 @@ describe('/create and /check', () => {
     expect(answer.body).toEqual({ id: expect.any(String), state: 'PENDING', result: '' });
     const { id } = jobOf(answer);
     expect(await node.reaches(id, 'SUCCESS')).toEqual({ id, state: 'SUCCESS', result: { area: Math.PI } });
-    expect((await node.api.get(`/check/get_circle_area?result_id=${id}`)).body).toEqual({ id, state: 'SUCCESS', result: { area: Math.PI } });
+    expect((await node.api.get(`/check/get_circle_area?result_id=${id}`)).body).toEqual({
+      id,
+      state: 'SUCCESS',
+      result: { area: Math.PI },
+    });
     expect((await node.api.get(`/check/get_circle_area?result_id=x&result_id=${id}`)).status).toBe(200);
   });
 
@@ -235,7 +242,10 @@ describe('/status_info', () => {
       prefetch_count: 2,
       'rusage.maxrss': expect.any(Number),
     });
-    expect(task_info_misbehave).toMatchObject({ status_to_amount: { FAILURE: expect.any(Number) }, throughput_rates_per_second: { success_in_1_minute: expect.any(Number) } });
+    expect(task_info_misbehave).toMatchObject({
+      status_to_amount: { FAILURE: expect.any(Number) },
+      throughput_rates_per_second: { success_in_1_minute: expect.any(Number) },
+    });
     const { completed_counts } = task_info_misbehave as { completed_counts: Record<string, number> };
     expect(completed_counts['failure_in_1_minute']).toBeGreaterThan(0);
     expect(Object.keys(completed_counts)).toHaveLength(8);
@@ -251,31 +261,48 @@ describe('/status_info', () => {
         ctx: { expected: "'worker_status', 'task_info' or 'pending_task_count'" },
       },
     ]);
-    expect(issues(await node.api.post('/status_info', { fields: 'task_info' }))).toMatchObject([{ type: 'list_type', loc: ['body', 'fields'] }]);
+    expect(issues(await node.api.post('/status_info', { fields: 'task_info' }))).toMatchObject([
+      { type: 'list_type', loc: ['body', 'fields'] },
+    ]);
     expect(issues(await node.api.post('/status_info'))).toMatchObject([{ type: 'missing', loc: ['body'] }]);
   });
 });
 
 describe('what is refused', () => {
   test('unknown paths and tasks are 404, before anything else', async () => {
-    for (const [method, path] of [['GET', '/'], ['GET', '/nowhere'], ['POST', '/run/ghost'], ['GET', '/run/ghost'], ['POST', '/create/ghost/batch'], ['POST', '/upload'], ['POST', '/run/%E0%A4%A'], ['GET', '/run/noop/']] as const) {
+    for (const [method, path] of [
+      ['GET', '/'],
+      ['GET', '/nowhere'],
+      ['POST', '/run/ghost'],
+      ['GET', '/run/ghost'],
+      ['POST', '/create/ghost/batch'],
+      ['POST', '/upload'],
+      ['POST', '/run/%E0%A4%A'],
+      ['GET', '/run/noop/'],
+    ] as const) {
       const answer = await node.api.send(method, path, method === 'POST' ? '{broken' : undefined);
       if (path !== '/run/noop/') expect([path, answer.status, answer.body]).toEqual([path, 404, { detail: 'Not Found' }]);
       expect(answer.headers['x-request-id']).toMatch(/^[0-9a-f-]{36}$/);
     }
   });
 
-  test.each([['GET', '/run/noop', 'POST'], ['HEAD', '/run/noop', 'POST'], ['OPTIONS', '/create/noop', 'POST'], ['DELETE', '/check/x', 'GET'], ['HEAD', '/check/x', 'GET'], ['PUT', '/revoke', 'POST'], ['POST', '/health', 'GET, HEAD']] as const)(
-    '%s %s is 405',
-    async (method, path, allow) => {
-      const answer = await node.api.send(method, path);
-      expect([answer.status, answer.headers['allow']]).toEqual([405, allow]);
-      if (method !== 'HEAD') expect(answer.body).toEqual({ detail: 'Method Not Allowed' });
-    },
-  );
+  test.each([
+    ['GET', '/run/noop', 'POST'],
+    ['HEAD', '/run/noop', 'POST'],
+    ['OPTIONS', '/create/noop', 'POST'],
+    ['DELETE', '/check/x', 'GET'],
+    ['HEAD', '/check/x', 'GET'],
+    ['PUT', '/revoke', 'POST'],
+    ['POST', '/health', 'GET, HEAD'],
+  ] as const)('%s %s is 405', async (method, path, allow) => {
+    const answer = await node.api.send(method, path);
+    expect([answer.status, answer.headers['allow']]).toEqual([405, allow]);
+    if (method !== 'HEAD') expect(answer.body).toEqual({ detail: 'Method Not Allowed' });
+  });
 
   test('any method that Node parses is 405, and CONNECT too', async () => {
-    for (const method of ['PROPFIND', 'SEARCH', 'TRACE', 'CONNECT']) expect(await raw(`${method} /run/noop HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`), method).toMatch(/^HTTP\/1\.1 405 /);
+    for (const method of ['PROPFIND', 'SEARCH', 'TRACE', 'CONNECT'])
+      expect(await raw(`${method} /run/noop HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`), method).toMatch(/^HTTP\/1\.1 405 /);
     expect(await raw('NONSENSE / HTTP/1.1\r\n\r\n')).toMatch(/^HTTP\/1\.1 400 /);
     expect(await raw(`GET / HTTP/1.1\r\nhost: x\r\nx: ${'x'.repeat(20_000)}\r\n\r\n`)).toMatch(/^HTTP\/1\.1 431 /);
   });
@@ -290,7 +317,14 @@ describe('what is refused', () => {
   test('problems of the params are all told', async () => {
     const answer = await node.api.post('/create/wait', { at_limit: 'never' });
     expect(answer.status).toBe(422);
-    expect(issues(answer).map(({ type, loc }) => [type, ...loc]).sort()).toEqual([['literal_error', 'body', 'at_limit'], ['missing', 'body', 'seconds']]);
+    expect(
+      issues(answer)
+        .map(({ type, loc }) => [type, ...loc])
+        .sort(),
+    ).toEqual([
+      ['literal_error', 'body', 'at_limit'],
+      ['missing', 'body', 'seconds'],
+    ]);
     expect(issues(await node.api.post('/run/get_circle_area', { radius: 0 }))).toEqual([
       { type: 'greater_than', loc: ['body', 'radius'], msg: 'Input should be greater than 0', input: 0, ctx: { gt: 0 } },
     ]);
@@ -299,7 +333,9 @@ describe('what is refused', () => {
   test('numeric text is no number; unknown fields are ignored; any content type that holds JSON is taken', async () => {
     expect(issues(await node.api.post('/run/get_circle_area', { radius: '1' }))).toMatchObject([{ type: 'float_type' }]);
     for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'application/vnd.api+json', '']) {
-      const answer = await node.api.post('/run/get_circle_area', '{"radius":1,"more":true}', { headers: type === '' ? {} : { 'content-type': type } });
+      const answer = await node.api.post('/run/get_circle_area', '{"radius":1,"more":true}', {
+        headers: type === '' ? {} : { 'content-type': type },
+      });
       expect([type, answer.status]).toEqual([type, 200]);
     }
   });
@@ -309,13 +345,22 @@ describe('what is refused', () => {
     expect(issues(await node.api.post('/run/noop', 'null'))).toMatchObject([{ type: 'missing', loc: ['body'] }]);
     expect(issues(await node.api.post('/run/noop', '[1]'))).toMatchObject([{ type: 'model_attributes_type', loc: ['body'], input: [1] }]);
     expect(issues(await node.api.post('/run/noop', '{"a": 1,'))).toEqual([
-      { type: 'json_invalid', loc: ['body', 8], msg: 'JSON decode error', input: {}, ctx: { error: 'Expecting property name enclosed in double quotes' } },
+      {
+        type: 'json_invalid',
+        loc: ['body', 8],
+        msg: 'JSON decode error',
+        input: {},
+        ctx: { error: 'Expecting property name enclosed in double quotes' },
+      },
     ]);
     const form = new FormData();
     form.set('radius', '1');
     expect((await node.api.post('/run/get_circle_area', form)).status).toBe(422);
     for (const body of [new Uint8Array([0x7b, 0xff, 0x7d]), '['.repeat(100_000)]) {
-      expect(await node.api.post('/run/noop', body)).toMatchObject({ status: 400, body: { detail: 'There was an error parsing the body' } });
+      expect(await node.api.post('/run/noop', body)).toMatchObject({
+        status: 400,
+        body: { detail: 'There was an error parsing the body' },
+      });
     }
     expect((await node.api.post('/run/noop', new Uint8Array([0x1f, 0x8b]), { headers: { 'content-encoding': 'gzip' } })).status).toBe(415);
   });
@@ -323,23 +368,35 @@ describe('what is refused', () => {
   test('a body over the limit is 413, with a length and without', async () => {
     const large = `{"a":"${'x'.repeat(11 * 1024 ** 2)}"}`;
     expect((await node.api.post('/run/noop', large)).status).toBe(413);
-    expect(await raw(`POST /run/noop HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n${large.length.toString(16)}\r\n${large}\r\n0\r\n\r\n`)).toMatch(/^HTTP\/1\.1 413 /);
+    expect(
+      await raw(
+        `POST /run/noop HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n${large.length.toString(16)}\r\n${large}\r\n0\r\n\r\n`,
+      ),
+    ).toMatch(/^HTTP\/1\.1 413 /);
     expect((await node.api.post('/run/noop', {})).status).toBe(200);
   });
 
   test('keys named __proto__ do no harm', async () => {
     expect((await node.api.post('/run/get_circle_area', '{"__proto__":{"radius":1}}')).status).toBe(422);
-    expect((await node.api.post('/run/get_circle_area', '{"radius":1,"__proto__":{"toString":1},"constructor":{"prototype":{"x":1}}}')).status).toBe(200);
+    expect(
+      (await node.api.post('/run/get_circle_area', '{"radius":1,"__proto__":{"toString":1},"constructor":{"prototype":{"x":1}}}')).status,
+    ).toBe(200);
   });
 
   test('fasttask_concurrency_params of a wrong shape', async () => {
     const at = (value: unknown) => node.api.post('/create/noop', { fasttask_concurrency_params: value });
     const loc = ['body', 'fasttask_concurrency_params'];
     expect(issues(await at({}))).toMatchObject([{ type: 'missing', loc: [...loc, 'concurrency_key'] }]);
-    expect(issues(await at({ concurrency_key: 1, max_concurrency: 0 })).map(({ type }) => type).sort()).toEqual(['greater_than', 'string_type']);
+    expect(
+      issues(await at({ concurrency_key: 1, max_concurrency: 0 }))
+        .map(({ type }) => type)
+        .sort(),
+    ).toEqual(['greater_than', 'string_type']);
     expect(issues(await at('x'))).toMatchObject([{ type: 'model_attributes_type', loc }]);
     expect((await at(null)).status).toBe(200);
-    expect(jobOf(await node.api.post('/run/noop', { fasttask_concurrency_params: { concurrency_key: 'k', max_concurrency: 2 } })).state).toBe('SUCCESS');
+    expect(
+      jobOf(await node.api.post('/run/noop', { fasttask_concurrency_params: { concurrency_key: 'k', max_concurrency: 2 } })).state,
+    ).toBe('SUCCESS');
   });
 
   test('a request id of the client’s is kept when it is a sane one', async () => {
@@ -365,7 +422,9 @@ describe('documentation', () => {
   test('/openapi.json knows every task', async () => {
     const { status, body } = await node.api.get('/openapi.json');
     expect(status).toBe(200);
-    expect(Object.keys((body as { paths: object }).paths)).toEqual(expect.arrayContaining(['/run/get_circle_area', '/create/wait/batch', '/check/{result_id}']));
+    expect(Object.keys((body as { paths: object }).paths)).toEqual(
+      expect.arrayContaining(['/run/get_circle_area', '/create/wait/batch', '/check/{result_id}']),
+    );
   });
 
   test('pages and their files come from here, with a policy', async () => {
@@ -374,7 +433,10 @@ describe('documentation', () => {
       expect([page, status, headers['content-type']]).toEqual([page, 200, 'text/html; charset=utf-8']);
       expect(headers['content-security-policy']).toContain("default-src 'none'");
       const links = [...String(body).matchAll(/(?:src|href)="([^"#]+)"/g)].map(([, link = '']) => link).filter((link) => link !== 'data:,');
-      expect(links.every((link) => link.startsWith('/')), links.join()).toBe(true);
+      expect(
+        links.every((link) => link.startsWith('/')),
+        links.join(),
+      ).toBe(true);
       for (const link of links) expect([link, (await node.api.get(link)).status]).toEqual([link, 200]);
     }
     expect((await node.api.get('/docs/assets/0.0.0/swagger-ui-bundle.js')).status).toBe(404);
@@ -383,10 +445,13 @@ describe('documentation', () => {
 
 describe('switches, accounts and hosts', () => {
   test('routes that are switched off are 404, in the document too', async () => {
-    const off = Object.fromEntries(['DOCS', 'REDOC', 'STATUS_INFO', 'RUN', 'CREATE', 'CHECK', 'REVOKE'].map((name) => [`API_${name}`, 'False']));
+    const off = Object.fromEntries(
+      ['DOCS', 'REDOC', 'STATUS_INFO', 'RUN', 'CREATE', 'CHECK', 'REVOKE'].map((name) => [`API_${name}`, 'False']),
+    );
     const { api, process } = await node.anotherApi({ ...off, API_TLS: 'False' });
     await until(async () => (await api.get('/ready')).status === 200, { what: 'the API to be ready' });
-    for (const path of ['/docs', '/redoc', '/status_info', '/run/noop', '/create/noop', '/check/noop', '/revoke']) expect((await api.get(path)).status, path).toBe(404);
+    for (const path of ['/docs', '/redoc', '/status_info', '/run/noop', '/create/noop', '/check/noop', '/revoke'])
+      expect((await api.get(path)).status, path).toBe(404);
     const { body } = await api.get('/openapi.json');
     expect(Object.keys((body as { paths: object }).paths)).toEqual(['/health', '/ready']);
     await process.stop();
@@ -408,12 +473,17 @@ describe('switches, accounts and hosts', () => {
       writeFileSync(file, content);
       await until(check, { what: `${content} to be noticed`, timeoutMs: 10_000, everyMs: 200 });
     };
-    const status = async (auth?: readonly [string, string]) => (await node.api.get('/openapi.json', auth === undefined ? {} : { auth })).status;
+    const status = async (auth?: readonly [string, string]) =>
+      (await node.api.get('/openapi.json', auth === undefined ? {} : { auth })).status;
     expect(await status(['', ''])).toBe(200);
     await seen('{"ann":"secret:1"}', async () => (await status()) === 401);
     const none = await node.api.get('/docs');
     expect([none.status, none.headers['www-authenticate'], none.body]).toEqual([401, 'Basic', { detail: 'Not authenticated' }]);
-    for (const auth of [['ann', 'wrong'], ['bob', 'secret:1'], ['', '']] as const) {
+    for (const auth of [
+      ['ann', 'wrong'],
+      ['bob', 'secret:1'],
+      ['', ''],
+    ] as const) {
       expect(await node.api.post('/revoke', { result_id: 1 }, { auth })).toMatchObject({ status: 401, body: { detail: 'UNAUTHORIZED' } });
     }
     expect((await node.api.post('/revoke', '{broken', {})).status).toBe(422);
@@ -421,14 +491,18 @@ describe('switches, accounts and hosts', () => {
     expect((await node.api.get('/health')).status).toBe(200);
     expect((await node.api.post('/status_info', {}, { auth: ['ann', 'secret:1'] })).body).toMatchObject({ username: 'ann' });
     await seen('{"ann":', async () => (await status(['ann', 'secret:1'])) === 503);
-    expect(node.process.log.find(({ event }) => event === 'accounts.refused')).toMatchObject({ reason: expect.stringContaining('not JSON') });
+    expect(node.process.log.find(({ event }) => event === 'accounts.refused')).toMatchObject({
+      reason: expect.stringContaining('not JSON'),
+    });
     await seen('{}', async () => (await status()) === 200);
   }, 60_000);
 
   test('plain HTTP is spoken when API_TLS is False', async () => {
     const { process, port } = await node.anotherApi({ API_TLS: 'False' });
     const code = await new Promise((resolve, reject) => {
-      request({ host: '127.0.0.1', port, path: '/health', agent: false }, (answer) => resolve(answer.resume().statusCode)).on('error', reject).end();
+      request({ host: '127.0.0.1', port, path: '/health', agent: false }, (answer) => resolve(answer.resume().statusCode))
+        .on('error', reject)
+        .end();
     });
     expect(code).toBe(200);
     await process.stop();

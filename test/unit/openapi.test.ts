@@ -1,6 +1,6 @@
 import { Validator } from '@seriousme/openapi-schema-validator';
-import { z } from 'zod';
 import { expect, test } from 'vitest';
+import { z } from 'zod';
 import { openApiDocument } from '../../services/api/openapi.ts';
 import { exampleOf } from '../../services/api/openapi-example.ts';
 import type { TaskDescriptor } from '../../shared/registry.ts';
@@ -31,7 +31,8 @@ test('the document is valid OpenAPI 3.1, with every reference in place', async (
   const outcome = await validator.validate(structuredClone(document));
   expect(outcome.errors).toBeUndefined();
   expect(validator.version).toBe('3.1');
-  for (const [, pointer = ''] of JSON.stringify(document).matchAll(/"\$ref":"#\/([^"]+)"/g)) expect(at(document, pointer), pointer).toBeDefined();
+  for (const [, pointer = ''] of JSON.stringify(document).matchAll(/"\$ref":"#\/([^"]+)"/g))
+    expect(at(document, pointer), pointer).toBeDefined();
 });
 
 test('every task has its paths, its tag and both of its schemas', () => {
@@ -58,23 +59,38 @@ test('every task has its paths, its tag and both of its schemas', () => {
     { name: 'File Management' },
     { name: 'Task Control' },
   ]);
-  expect(at(document, 'components/schemas/get_circle_area.Params')).toMatchObject({ properties: { radius: { type: 'number', exclusiveMinimum: 0 } } });
+  expect(at(document, 'components/schemas/get_circle_area.Params')).toMatchObject({
+    properties: { radius: { type: 'number', exclusiveMinimum: 0 } },
+  });
   expect(at(document, 'components/schemas/get_circle_area.Result')).toMatchObject({ properties: { area: { type: 'number' } } });
 });
 
 test('routes that are switched off are left out', () => {
-  const none = { docs: false, redoc: false, statusInfo: false, run: false, create: false, check: false, revoke: false, download: false, upload: false };
+  const none = {
+    docs: false,
+    redoc: false,
+    statusInfo: false,
+    run: false,
+    create: false,
+    check: false,
+    revoke: false,
+    download: false,
+    upload: false,
+  };
   expect(Object.keys(Object(openApiDocument(tasks, none)['paths']))).toEqual(['/health', '/ready']);
 });
 
 test('examples fit their schemas', () => {
   for (const { params } of tasks) expect(exampleOf(params)).not.toBeNull();
   expect(exampleOf(tasks[0]?.params ?? {})).toEqual({ radius: 1 });
-  expect(exampleOf({ ...z.toJSONSchema(z.object({ a: z.int(), b: z.enum(['x', 'y']), c: z.array(z.string()), d: z.number().max(0.5) })) })).toEqual({ a: 1, b: 'x', c: ['text'], d: 0.5 });
+  expect(
+    exampleOf({ ...z.toJSONSchema(z.object({ a: z.int(), b: z.enum(['x', 'y']), c: z.array(z.string()), d: z.number().max(0.5) })) }),
+  ).toEqual({ a: 1, b: 'x', c: ['text'], d: 0.5 });
 });
 
 function at(document: unknown, pointer: string): unknown {
   let value = document;
-  for (const part of pointer.split('/')) value = typeof value === 'object' && value !== null ? Reflect.get(value, part.replaceAll('~1', '/').replaceAll('~0', '~')) : undefined;
+  for (const part of pointer.split('/'))
+    value = typeof value === 'object' && value !== null ? Reflect.get(value, part.replaceAll('~1', '/').replaceAll('~0', '~')) : undefined;
   return value;
 }

@@ -1,0 +1,125 @@
+/** Reads a request's JSON body, within its limits and whatever its content type says. */
+import type { IncomingMessage } from 'node:http';
+import rawBody from 'raw-body';
+import { ValidationError } from '../../shared/errors.ts';
+import { findJsonFault } from './json-fault.ts';
+import { Refusal } from './refusal.ts';
+
+export interface JsonBody {
+  /** Undefined when there was no body, or `null`. */
+  value: unknown;
+  /** Bytes read. */
+  length: number;
+}
+
+export interface JsonLimits {
+  /** Longest body in bytes. */
+  bodyMaxBytes: number;
+  /** Deepest nesting of arrays and objects. */
+  jsonMaxDepth: number;
+}
+
+/**
+ * Reads and parses a body.
+ * @throws Refusal 400 (not UTF-8, nested too deep, cut off), 413 (too long), 415 (compressed)
+ * @throws ValidationError json_invalid with the position
+ */
+export async function readJsonBody(request: IncomingMessage, limits: JsonLimits): Promise<JsonBody> {
+  const bytes = await readBytes(request, limits.bodyMaxBytes);
+  return { value: bytes.length === 0 ? undefined : parseJson(decode(bytes), limits.jsonMaxDepth), length: bytes.length };
+}
+
+async function readBytes(request: IncomingMessage, limit: number): Promise<Buffer> {
+  const encoding = request.headers['content-encoding'];
+  if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
+    drain(request);
+    throw new Refusal('encoding_unsupported', 415, `The body must not be compressed, but content-encoding says ${encoding}`);
+  }
+  const length = request.headers['content-length'];
+  try {
+    return await rawBody(request, length === undefined ? { limit } : { limit, length });
+  } catch (error) {
+    drain(request);
+    if (isTooLarge(error)) throw new Refusal('body_too_large', 413, `The body may have at most ${limit} bytes`);
+    throw unreadable();
+  }
+}
+
+function isTooLarge(error: unknown): boolean {
+  return error instanceof Error && 'type' in error && error.type === 'entity.too.large';
+}
+
+/** How much of a refused body is read before the connection is cut. */
+const DRAINED_BYTES = 32 * 1024 ** 2;
+const DRAIN_MS = 5000;
+
+// A client that is still sending would meet a reset connection and never see the answer, so its body is read on, up to a point.
+function drain(request: IncomingMessage): void {
+  let left = DRAINED_BYTES;
+  const cut = () => request.socket.destroy();
+  const timer = setTimeout(cut, DRAIN_MS).unref();
+  const done = () => clearTimeout(timer);
+  request.on('data', (chunk: Buffer) => {
+    left -= chunk.length;
+    if (left < 0) cut();
+  });
+  request.on('end', done).on('close', done).resume();
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
+function decode(bytes: Buffer): string {
+  try {
+    return utf8.decode(bytes);
+  } catch {
+    throw unreadable();
+  }
+}
+
+function unreadable(): Refusal {
+  return new Refusal('body_unreadable', 400, 'There was an error parsing the body');
+}
+
+/** `__proto__`, also where a character of it is written as \uXXXX. */
+const suspicious = /__proto__|\\u00[567]/i;
+
+/**
+ * Parses JSON text. `null` counts as none, and keys named `__proto__` are left out, so that no later copy can meet a setter.
+ * @throws Refusal 400 when nested deeper than `maxDepth`
+ * @throws ValidationError json_invalid
+ */
+export function parseJson(text: string, maxDepth: number): unknown {
+  if (text.length > maxDepth && isDeeper(text, maxDepth)) throw unreadable();
+  try {
+    const value: unknown = suspicious.test(text) ? JSON.parse(text, withoutProto) : JSON.parse(text);
+    return value ?? undefined;
+  } catch (error) {
+    const fault = findJsonFault(text);
+    if (fault === undefined) throw error;
+    throw new ValidationError([
+      { type: 'json_invalid', loc: ['body', fault.position], msg: 'JSON decode error', input: {}, ctx: { error: fault.reason } },
+    ]);
+  }
+}
+
+function withoutProto(key: string, value: unknown): unknown {
+  return key === '__proto__' ? undefined : value;
+}
+
+/** Whether a text opens more than `maxDepth` brackets at once. Without recursion, and stops at the first one too many. */
+function isDeeper(text: string, maxDepth: number): boolean {
+  let depth = 0;
+  let quoted = false;
+  for (let at = 0; at < text.length; at += 1) {
+    const character = text.charCodeAt(at);
+    if (quoted) {
+      if (character === 0x5c) at += 1;
+      else if (character === 0x22) quoted = false;
+    } else if (character === 0x22) quoted = true;
+    else if (character === 0x5b || character === 0x7b) {
+      depth += 1;
+      if (depth > maxDepth) return true;
+    } else if (character === 0x5d || character === 0x7d) depth -= 1;
+  }
+  return false;
+}

@@ -1,0 +1,43 @@
+/** What a route is to the application, and how its answers are written. */
+import type { RouterContext } from '@koa/router';
+import type { TaskDescriptor } from '../../shared/registry.ts';
+import type { JsonBody } from './json-body.ts';
+
+/** What the middleware has found out about a request before its route handles it. */
+export interface RequestState {
+  requestId: string;
+  /** `Anonymous` when nobody had to sign in. */
+  username: string;
+  /** Only on routes with `body`. */
+  body: JsonBody;
+  /** Only on paths with `:task`. */
+  task: TaskDescriptor;
+}
+
+export type Context = RouterContext<RequestState>;
+
+export interface Route {
+  method: 'GET' | 'POST';
+  /** A path of @koa/router. A `:task` in it must be a task that the registry knows, else the path does not exist. */
+  path: string;
+  /** Reads a JSON body before credentials are looked at. */
+  body?: true;
+  /** Answers without credentials. */
+  open?: true;
+  /** Answers HEAD as well. */
+  head?: true;
+  handle(ctx: Context): Promise<void> | void;
+}
+
+/** Answers with JSON text as it is: results are never parsed again on their way out. */
+export function answerJson(ctx: Context, text: string, status = 200): void {
+  ctx.status = status;
+  ctx.set('content-type', 'application/json');
+  ctx.body = text;
+}
+
+/** The `{id, state, result}` of /run, /create and /check. */
+export function jobJson(id: string, state: string, resultJson: string, progressJson?: string): string {
+  const progress = progressJson === undefined ? '' : `,"progress":${progressJson}`;
+  return `{"id":${JSON.stringify(id)},"state":"${state}","result":${resultJson}${progress}}`;
+}

@@ -1,0 +1,34 @@
+import { isOfRunningId, parseJobId } from '../../../shared/job-id.ts';
+import type { RevokeOutcome } from '../../../shared/job-scripts.ts';
+import type { Backend } from '../backend.ts';
+import { quoted } from '../quoted.ts';
+import { revokedId } from '../request-schemas.ts';
+import { answerJson, type Route } from '../route.ts';
+
+const messages: Readonly<Record<Exclude<RevokeOutcome, 'unknown'>, string>> = {
+  waiting: 'task is still pending, will revoked later',
+  started: 'task started, revoking now',
+  retrying: 'task retrying, revoking now',
+  ended: 'task ended or revoked already',
+  repeated: 'task ended or revoked already',
+};
+
+/** `POST /revoke`: from its answer on a waiting job never starts, and a running one is about to end. */
+export function revokeRoute(backend: Backend): Route {
+  return {
+    method: 'POST',
+    path: '/revoke',
+    body: true,
+    async handle(ctx) {
+      const { jobs } = backend;
+      const id = revokedId(ctx.state.body);
+      const running = `current app.state.RUNNING_ID=${quoted(jobs.runningId)}`;
+      const answer = (status: 'SUCCESS' | 'FAILURE', message: string) => answerJson(ctx, JSON.stringify({ status, result: '', message }));
+      if (!isOfRunningId(id, jobs.runningId)) return answer('FAILURE', `invalid result_id=${quoted(id)} ${running}`);
+      const task = parseJobId(id, jobs.runningId)?.task;
+      const outcome = task === undefined ? 'unknown' : await jobs.revoke(task, id);
+      if (outcome === 'unknown') return answer('FAILURE', `unknown result_id=${quoted(id)}: it never existed, or its result has expired`);
+      return answer('SUCCESS', messages[outcome]);
+    },
+  };
+}

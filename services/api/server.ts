@@ -1,0 +1,100 @@
+/** The HTTP server: how it listens, and how it ends without losing a request. */
+import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { createServer, type Server as PlainServer, type RequestListener } from 'node:http';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
+import { Server as NetServer } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { Config } from '../../shared/config.ts';
+import { FastTaskError, messageOf } from '../../shared/errors.ts';
+
+/** How long idle connections stay open after `stop`, in milliseconds: a request may be on its way on one of them. */
+const IDLE_GRACE_MS = 1500;
+
+/** How often connections that have become idle are closed from then on. */
+const SWEEP_MS = 100;
+
+/** How long `stop` waits for answers, in milliseconds. */
+const DRAIN_MS = 8000;
+
+/** What keeps the server from listening; `message` is the one line that says so. */
+class ListenError extends FastTaskError {
+  constructor(message: string) {
+    super('listen_failed', 500, message);
+  }
+}
+
+export class Server {
+  readonly #server: PlainServer | TlsServer;
+  readonly #config: Config;
+  #stopped: Promise<void> | undefined;
+
+  /** @throws ListenError when the certificate cannot be used */
+  constructor(config: Config, listener: RequestListener) {
+    this.#config = config;
+    this.#server = config.tls.enabled ? tlsServer(config.tls, listener) : createServer(listener);
+    this.#server.headersTimeout = 20_000;
+    this.#server.requestTimeout = 300_000;
+    this.#server.keepAliveTimeout = 30_000;
+    // Node hands CONNECT over raw; it is a method like any other that no route knows.
+    this.#server.on('connect', (_request: unknown, socket: Duplex) => refuseConnect(socket));
+  }
+
+  /** @throws ListenError when the address cannot be listened on */
+  listen(): Promise<void> {
+    const { host, port } = this.#config.api;
+    return new Promise((resolve, reject) => {
+      const fail = (error: Error) => reject(new ListenError(listenFault(error, host, port)));
+      this.#server.once('error', fail);
+      this.#server.listen({ host, port }, () => {
+        this.#server.off('error', fail);
+        resolve();
+      });
+    });
+  }
+
+  /** Takes no new connection, answers what has arrived, closes. Safe to call twice. */
+  stop(): Promise<void> {
+    this.#stopped ??= new Promise((resolve) => {
+      // The server's own close would cut idle connections at once, and with them a request that is on its way.
+      NetServer.prototype.close.call(this.#server, () => finish());
+      let sweep: NodeJS.Timeout | undefined;
+      const idle = setTimeout(() => {
+        sweep = setInterval(() => this.#server.closeIdleConnections(), SWEEP_MS);
+      }, IDLE_GRACE_MS);
+      const late = setTimeout(() => finish(), DRAIN_MS);
+      const finish = () => {
+        for (const timer of [sweep, idle, late]) clearTimeout(timer);
+        this.#server.closeAllConnections();
+        resolve();
+      };
+    });
+    return this.#stopped;
+  }
+}
+
+function tlsServer({ keyFile, certFile }: Config['tls'], listener: RequestListener): TlsServer {
+  try {
+    return createTlsServer(
+      { key: readFileSync(keyFile), cert: readFileSync(certFile), minVersion: 'TLSv1.2', handshakeTimeout: 10_000 },
+      listener,
+    );
+  } catch (error) {
+    throw new ListenError(`The API needs a key in ${keyFile} and its certificate in ${certFile}: ${messageOf(error)}`);
+  }
+}
+
+function listenFault(error: Error, host: string, port: number): string {
+  const code = 'code' in error ? error.code : undefined;
+  if (code === 'EADDRINUSE') return `The API cannot listen on ${host}:${port}: another program does (set API_PORT)`;
+  if (code === 'EACCES') return `The API may not listen on ${host}:${port} (set API_PORT)`;
+  return `The API cannot listen on ${host}:${port}: ${error.message}`;
+}
+
+function refuseConnect(socket: Duplex): void {
+  const body = '{"detail":"Method Not Allowed"}';
+  socket.on('error', () => {});
+  socket.end(
+    `HTTP/1.1 405 Method Not Allowed\r\nallow: GET, POST\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nx-request-id: ${randomUUID()}\r\nconnection: close\r\n\r\n${body}`,
+  );
+}
