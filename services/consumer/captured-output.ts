@@ -9,8 +9,14 @@ const LONGEST_LINE = 8 * 1024;
  * Redirects this thread's (or process') standard output and error.
  * @param owner the job that is running where the text is printed; text of nobody goes where it always went
  */
-export function captureOutput<Owner extends object>(owner: () => Owner | undefined, onLine: (owner: Owner, level: OutputLevel, line: string) => void): void {
-  for (const [stream, level] of [[process.stdout, 'info'], [process.stderr, 'warn']] as const) {
+export function captureOutput<Owner extends object>(
+  owner: () => Owner | undefined,
+  onLine: (owner: Owner, level: OutputLevel, line: string) => void,
+): void {
+  for (const [stream, level] of [
+    [process.stdout, 'info'],
+    [process.stderr, 'warn'],
+  ] as const) {
     const begun = new WeakMap<Owner, string>();
     const write = stream.write.bind(stream);
     const capture = (chunk: string | Uint8Array, encoding?: unknown, callback?: unknown): boolean => {
@@ -26,11 +32,13 @@ export function captureOutput<Owner extends object>(owner: () => Owner | undefin
       if (typeof done === 'function') queueMicrotask(() => done());
       return true;
     };
-    stream.write = capture as typeof stream.write;
+    stream.write = capture;
   }
 }
 
 function pieces(line: string): string[] {
   if (line.length <= LONGEST_LINE) return [line];
-  return Array.from({ length: Math.ceil(line.length / LONGEST_LINE) }, (_, index) => line.slice(index * LONGEST_LINE, (index + 1) * LONGEST_LINE));
+  return Array.from({ length: Math.ceil(line.length / LONGEST_LINE) }, (_, index) =>
+    line.slice(index * LONGEST_LINE, (index + 1) * LONGEST_LINE),
+  );
 }

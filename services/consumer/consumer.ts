@@ -40,6 +40,9 @@ const CLEAN_UP_MS = 5000;
 /** Where many jobs share a thread, a job that is told to stop may end by itself this long, to spare the others, in milliseconds. */
 const SHARED_THREAD_GRACE_MS = 300;
 
+/** How long a stopping consumer waits for Redis to take its last words, in milliseconds. */
+const WRITE_MS = 2000;
+
 export class Consumer {
   readonly name: string;
   readonly #options: ConsumerOptions;
@@ -110,7 +113,15 @@ export class Consumer {
     });
     const subscriber = connectRedis(config.redis, { name: `${this.name}:revokes` }, log);
     this.#revokes = new RevokeListener(subscriber, prefix, (id) => this.#processor.revoke(id));
-    this.#upkeep = new Upkeep({ lanes: this.#lanes, processor: this.#processor, redis, prefix, status: () => this.#status(), log, hearing: this.#dispatcher });
+    this.#upkeep = new Upkeep({
+      lanes: this.#lanes,
+      processor: this.#processor,
+      redis,
+      prefix,
+      status: () => this.#status(),
+      log,
+      hearing: this.#dispatcher,
+    });
   }
 
   /** Listens for revokes first, publishes the tasks, then takes jobs. Waits while Redis is away. */
@@ -131,19 +142,20 @@ export class Consumer {
   async stop(drainMs: number): Promise<void> {
     if (this.#draining) return;
     this.#draining = true;
-    this.#options.log.info({ running: this.#processor.running.size }, 'consumer.stopping');
+    const { log, redis } = this.#options;
+    log.info({ running: this.#processor.running.size }, 'consumer.stopping');
     clearInterval(this.#publishTimer);
     void this.#upkeep.beat().catch(() => {});
     await this.#dispatcher.stop();
     const deadline = setTimeout(() => this.#handBack(), drainMs);
-    await this.#dispatcher.drained();
+    // With Redis gone nothing can be written down: what runs is given its time, and is run again elsewhere.
+    const patienceMs = redis.status === 'ready' || this.#processor.running.size > 0 ? drainMs + WRITE_MS : 0;
+    await atMost(patienceMs, this.#dispatcher.drained());
     clearTimeout(deadline);
     this.#revokes.stop();
-    await this.#messages.flush();
-    await this.#upkeep.stop();
-    await Promise.all(this.#lanes.map((lane) => lane.stop()));
+    await atMost(WRITE_MS, Promise.all([this.#messages.flush(), this.#upkeep.stop(), ...this.#lanes.map((lane) => lane.stop())]));
     await Promise.all([this.#threads.stop(), this.#processes.stop()]);
-    this.#options.log.info({ consumer: this.name }, 'consumer.stopped');
+    log.info({ consumer: this.name }, 'consumer.stopped');
   }
 
   /** Ends all running jobs and gives them back to the queue, without the loss of an attempt. */
@@ -184,4 +196,13 @@ export class Consumer {
       resultExpiresSeconds: config.consumer.resultExpiresSeconds,
     };
   }
+}
+
+/** Waits for work, but no longer than `ms`; what it does after that is nobody's concern. */
+async function atMost(ms: number, work: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const enough = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  await Promise.race([work, enough]).finally(() => clearTimeout(timer));
 }

@@ -24,16 +24,25 @@ export type DescribeMessage = { index: number } | { index: number; declaration: 
 const OPTIONS = ['softTimeLimit', 'timeLimit', 'retries', 'backoff', 'retryOnLimit', 'concurrency', 'memoryLimit', 'isolation'] as const;
 
 function declarationOf(task: Task): Declaration {
-  if (typeof task.description !== 'string' || task.description === '') throw new InvalidTask('description: expected one sentence, got nothing');
+  if (typeof task.description !== 'string' || task.description === '')
+    throw new InvalidTask('description: expected one sentence, got nothing');
   if (typeof task.run !== 'function') throw new InvalidTask(`run: expected a function, got ${typeof task.run}`);
-  const options: Record<string, unknown> = Object.fromEntries(OPTIONS.filter((name) => task[name] !== undefined).map((name) => [name, task[name]]));
+  const options: Record<string, unknown> = Object.fromEntries(
+    OPTIONS.filter((name) => task[name] !== undefined).map((name) => [name, task[name]]),
+  );
   if (task.onRevoke !== undefined) options['onRevoke'] = true;
-  return { description: task.description, params: jsonSchema('params', task.params, 'input'), result: jsonSchema('result', task.result, 'output'), options };
+  return {
+    description: task.description,
+    params: jsonSchema('params', task.params, 'input'),
+    result: jsonSchema('result', task.result, 'output'),
+    options,
+  };
 }
 
 function jsonSchema(name: string, schema: TaskSchema, side: 'input' | 'output'): Record<string, unknown> {
   const convert = schema?.['~standard']?.jsonSchema?.[side];
-  if (typeof convert !== 'function') throw new InvalidTask(`${name}: expected a Standard Schema with JSON Schema (such as z.object({ … })), got ${typeof schema}`);
+  if (typeof convert !== 'function')
+    throw new InvalidTask(`${name}: expected a Standard Schema with JSON Schema (such as z.object({ … })), got ${typeof schema}`);
   const { $schema, ...rest } = convert({ target: 'draft-2020-12', libraryOptions: { unrepresentable: 'any' } });
   return rest;
 }

@@ -9,7 +9,10 @@ const LONGEST_TEXT = 8 * 1024;
  * to it. Frames of FastTask, of libraries and of Node are left out, and with them every path of the machine.
  */
 export function failureText(thrown: unknown, tasksDir: string): string {
-  const head = thrown instanceof Error ? `${nameOf(thrown)}: ${scrub(thrown.message, tasksDir)}` : `Error: the task threw ${printed(thrown)}, not an Error`;
+  const head =
+    thrown instanceof Error
+      ? `${nameOf(thrown)}: ${scrub(thrown.message, tasksDir)}`
+      : `Error: the task threw ${printed(thrown)}, not an Error`;
   const frames = thrown instanceof Error ? framesOf(thrown, tasksDir) : [];
   return [head, ...frames].join('\n').slice(0, LONGEST_TEXT);
 }

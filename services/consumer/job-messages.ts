@@ -42,7 +42,9 @@ export class JobMessages {
     const task = this.#options.taskOf(id);
     if (task === undefined) return;
     const key = taskKeys(this.#options.prefix, task).job(id);
-    this.#options.redis.hset(key, 'progress', JSON.stringify(value)).catch((error) => this.#options.log.debug({ reason: messageOf(error) }, 'progress.failed'));
+    this.#options.redis
+      .hset(key, 'progress', JSON.stringify(value))
+      .catch((error) => this.#options.log.debug({ reason: messageOf(error) }, 'progress.failed'));
   }
 
   #keepLine({ id, task, level, message, fields }: ThreadMessage & { type: 'log' }): void {
@@ -62,7 +64,9 @@ export class JobMessages {
     this.#lines.clear();
     await Promise.all(
       held.map(([id, { task, lines }]) =>
-        appendJobLog(redis, prefix, task, id, lines, keepSeconds).catch((error) => log.debug({ jobId: id, reason: messageOf(error) }, 'job_log.failed')),
+        appendJobLog(redis, prefix, task, id, lines, keepSeconds).catch((error) =>
+          log.debug({ jobId: id, reason: messageOf(error) }, 'job_log.failed'),
+        ),
       ),
     );
   }

@@ -145,26 +145,27 @@ export class Lane {
     });
   }
 
-  /** Ends a job as failed, or lets BullMQ schedule its next try. */
-  async fail(claim: Claim, text: string, retryable: boolean): Promise<void | 'refused'> {
+  /** Ends a job as failed, or lets BullMQ schedule its next try. False when the job is not this consumer's any more. */
+  async fail(claim: Claim, text: string, retryable: boolean): Promise<boolean> {
     const error = retryable ? new Error(text) : new UnrecoverableError(text);
     // The text holds the task's frames; BullMQ would keep ours beside it.
     error.stack = '';
-    return await this.#unlessRefused(claim, async () => {
-      await claim.job.moveToFailed(error, claim.token, false);
-    });
+    const written = await this.#unlessRefused(claim, () => claim.job.moveToFailed(error, claim.token, false));
+    return written !== 'refused';
   }
 
-  /** Puts a job back to wait, without the loss of an attempt. @param suspect it may be what ended its thread */
-  async handBack(claim: Claim, suspect = false): Promise<void | 'refused'> {
-    return await this.#unlessRefused(claim, async () => {
-      const key = taskKeys(this.#prefix, this.name).job(claim.id);
-      // BullMQ's own count of lost consumers: above 0 a job is a suspect.
-      if (suspect) await this.#redis.hincrby(key, 'stc', 1);
-      await claim.job.moveToWait(claim.token);
-      // It has not started, as far as anybody may see.
-      await this.#redis.hincrby(key, 'ats', -1);
-    });
+  /**
+   * Puts a job back to wait, without the loss of an attempt. False when it is not this consumer's any more.
+   * @param suspect it may be what ended its thread
+   */
+  async handBack(claim: Claim, suspect = false): Promise<boolean> {
+    const key = taskKeys(this.#prefix, this.name).job(claim.id);
+    // BullMQ's own count of lost consumers: above 0 a job is a suspect.
+    if (suspect) await this.#redis.hincrby(key, 'stc', 1);
+    const written = await this.#unlessRefused(claim, () => claim.job.moveToWait(claim.token));
+    // It has not started, as far as anybody may see.
+    if (written !== 'refused') await this.#redis.hincrby(key, 'ats', -1);
+    return written !== 'refused';
   }
 
   async #unlessRefused<T>(claim: Claim, write: () => Promise<T>): Promise<T | 'refused'> {
@@ -180,7 +181,11 @@ export class Lane {
   /** Renews locks. @returns ids whose lock is lost */
   async renew(claims: readonly Claim[]): Promise<string[]> {
     const ids = claims.map(({ id }) => id);
-    return await this.#worker.extendJobLocks(ids, claims.map(({ token }) => token), LOCK_MS);
+    return await this.#worker.extendJobLocks(
+      ids,
+      claims.map(({ token }) => token),
+      LOCK_MS,
+    );
   }
 
   /** Removes at most `limit` jobs of a final state that ended more than `ageMs` ago. @returns how many */

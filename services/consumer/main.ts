@@ -10,7 +10,8 @@ import { loadTasks } from './task-loader.ts';
 await runService('consumer', async () => {
   const config = loadConfig();
   const bootLog = createLogger(config.logLevel, { service: 'consumer' });
-  for (const notice of config.notices) bootLog.warn({ notice }, 'config.noticed');
+  // Once for the app, not for each of its processes.
+  if (config.instance === 0) for (const notice of config.notices) bootLog.warn({ notice }, 'config.noticed');
   const { tasks, problems, warnings } = await loadTasks(config);
   for (const warning of warnings) bootLog.warn({ warning }, 'tasks.warned');
   for (const problem of problems) bootLog.error(problem, 'task.refused');

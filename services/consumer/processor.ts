@@ -160,20 +160,22 @@ export class Processor {
   async #fail(claim: Claim, error: PlainError, fields: object = { task: claim.lane.name, jobId: claim.id }): Promise<void> {
     const retryable = isRetried(error.kind, claim.lane.task);
     const again = retryable && claim.job.attemptsMade + 1 < (claim.job.opts.attempts ?? 1);
-    if ((await claim.lane.fail(claim, error.text, retryable)) === 'refused') return;
+    if (!(await claim.lane.fail(claim, error.text, retryable))) return;
     this.#options.log.info({ ...fields, reason: error.text.split('\n')[0] }, again ? 'job.retried' : 'job.failed');
     if (!again) this.#reply(claim, { state: 'FAILURE', resultJson: JSON.stringify(error.text) });
   }
 
   async #handBack(claim: Claim, suspect: boolean, fields: object): Promise<void> {
-    if ((await claim.lane.handBack(claim, suspect)) !== 'refused') this.#options.log.info({ ...fields, suspect }, 'job.handed_back');
+    if (await claim.lane.handBack(claim, suspect)) this.#options.log.info({ ...fields, suspect }, 'job.handed_back');
   }
 
   #reply(claim: Claim, view: JobView): void {
     const { replyTo } = claim.job.data;
     if (replyTo === undefined) return;
     // Whoever waits reads the job again in any case, so a lost message costs time and nothing else.
-    publishReply(this.#options.redis, replyTo, claim.id, view).catch((error) => this.#options.log.debug({ reason: messageOf(error) }, 'reply.failed'));
+    publishReply(this.#options.redis, replyTo, claim.id, view).catch((error) =>
+      this.#options.log.debug({ reason: messageOf(error) }, 'reply.failed'),
+    );
   }
 
   /** Renews the places of running jobs. */

@@ -97,7 +97,14 @@ function taskLog(request: JobRequest, send: (message: ThreadMessage) => void): T
   const at =
     (level: LogLevel) =>
     (message: string, fields: Record<string, unknown> = {}): void => {
-      send({ type: 'log', id: request.id, task: request.task, level, message: String(message), fields: JSON.parse(JSON.stringify(fields)) });
+      send({
+        type: 'log',
+        id: request.id,
+        task: request.task,
+        level,
+        message: String(message),
+        fields: JSON.parse(JSON.stringify(fields)),
+      });
     };
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
 }

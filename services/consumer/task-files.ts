@@ -47,7 +47,10 @@ export async function findTaskFiles(tasksDir: string): Promise<{ files: Map<stri
     if (!(await stat(join(tasksDir, entry))).isFile()) continue;
     const other = files.get(name);
     if (!taskNamePattern.test(name)) {
-      problems.push({ file: entry, reason: `expected a file name of letters, digits and _ (not first a digit), at most 64, before ${extension}` });
+      problems.push({
+        file: entry,
+        reason: `expected a file name of letters, digits and _ (not first a digit), at most 64, before ${extension}`,
+      });
     } else if (other !== undefined) {
       problems.push({ file: entry, reason: `there is a ${other} already; a task has one file` });
     } else {
@@ -113,7 +116,8 @@ async function digestOf(tasksDir: string, inputs: readonly string[]): Promise<st
   return hash.digest('hex').slice(0, 32);
 }
 
-const fasttask = new URL(import.meta.url.endsWith('.ts') ? '../../dist/shared/fasttask.js' : '../../shared/fasttask.js', import.meta.url).href;
+const fasttask = new URL(import.meta.url.endsWith('.ts') ? '../../dist/shared/fasttask.js' : '../../shared/fasttask.js', import.meta.url)
+  .href;
 
 /** Packages are not bundled but imported from where the task file finds them; `fasttask` is always this one. */
 const packagesStayOutside: esbuild.Plugin = {
@@ -123,7 +127,12 @@ const packagesStayOutside: esbuild.Plugin = {
       if (args.kind === 'entry-point' || args.pluginData === 'resolved') return undefined;
       if (args.path === 'fasttask') return { path: fasttask, external: true };
       if (args.path.startsWith('node:') || builtinModules.includes(args.path)) return { path: args.path, external: true };
-      const found = await build.resolve(args.path, { kind: args.kind, resolveDir: args.resolveDir, importer: args.importer, pluginData: 'resolved' });
+      const found = await build.resolve(args.path, {
+        kind: args.kind,
+        resolveDir: args.resolveDir,
+        importer: args.importer,
+        pluginData: 'resolved',
+      });
       if (found.errors.length > 0) return { errors: found.errors };
       return { path: pathToFileURL(found.path).href, external: true };
     });

@@ -1,10 +1,11 @@
 /** Loads the tasks of a folder: find, choose, compile, describe, check. */
-import { Worker } from 'node:worker_threads';
+
 import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
 import type { Config } from '../../shared/config.ts';
 import type { Declaration, DescribeMessage, DescribeRequest } from './describe-thread.ts';
-import { checkTaskOptions } from './task-options.ts';
 import { type CompiledTask, compileTasks, findTaskFiles, type LoadedTask, type TaskProblem } from './task-files.ts';
+import { checkTaskOptions } from './task-options.ts';
 
 /** How long a file may take to be imported, in milliseconds. */
 const IMPORT_TIMEOUT_MS = 10_000;
@@ -42,9 +43,12 @@ function taskOf({ name, digest, module }: CompiledTask, { description, params, r
 }
 
 /** ENABLED_TASKS wins over DISABLED_TASKS; names that are no task are warned of. */
-export function chooseTasks(files: ReadonlyMap<string, string>, lists: Pick<Config['consumer'], 'enabledTasks' | 'disabledTasks'>) {
+function chooseTasks(files: ReadonlyMap<string, string>, lists: Pick<Config['consumer'], 'enabledTasks' | 'disabledTasks'>) {
   const { enabledTasks, disabledTasks } = lists;
-  const named: [string, readonly string[]][] = [['ENABLED_TASKS', enabledTasks ?? []], ['DISABLED_TASKS', disabledTasks ?? []]];
+  const named: [string, readonly string[]][] = [
+    ['ENABLED_TASKS', enabledTasks ?? []],
+    ['DISABLED_TASKS', disabledTasks ?? []],
+  ];
   const warnings = named.flatMap(([variable, names]) => {
     const unknown = names.filter((name) => !files.has(name));
     return unknown.length === 0 ? [] : [`${variable} names no known task: ${unknown.join(', ')}; known: ${[...files.keys()].join(', ')}`];

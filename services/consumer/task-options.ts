@@ -17,7 +17,11 @@ export interface TaskOptions extends RetryOptions {
 export function checkTaskOptions(options: Record<string, unknown>, limits: Config['limits']): TaskOptions | string {
   const faults: string[] = [];
   const checked: TaskOptions = {};
-  const check = <Name extends keyof TaskOptions>(name: Name, fits: (value: unknown) => value is NonNullable<TaskOptions[Name]>, expected: string) => {
+  const check = <Name extends keyof TaskOptions>(
+    name: Name,
+    fits: (value: unknown) => value is NonNullable<TaskOptions[Name]>,
+    expected: string,
+  ) => {
     const value = options[name];
     if (value === undefined) return;
     if (fits(value)) checked[name] = value;
@@ -70,7 +74,11 @@ function isBackoff(value: unknown): value is Backoff {
 
 /** The limits of one job in seconds: the call's where it lowers the task's, the task's where it lowers the installation's. */
 export function limitsOfJob(task: TaskOptions, call: { softTimeLimit?: number; timeLimit?: number }, installation: Config['limits']) {
-  const hardSeconds = Math.min(call.timeLimit ?? Number.POSITIVE_INFINITY, task.timeLimit ?? installation.hardSeconds, installation.hardSeconds);
+  const hardSeconds = Math.min(
+    call.timeLimit ?? Number.POSITIVE_INFINITY,
+    task.timeLimit ?? installation.hardSeconds,
+    installation.hardSeconds,
+  );
   const softSeconds = Math.min(call.softTimeLimit ?? Number.POSITIVE_INFINITY, task.softTimeLimit ?? installation.softSeconds, hardSeconds);
   return { softSeconds, hardSeconds };
 }

@@ -2,11 +2,11 @@
 import { Worker } from 'node:worker_threads';
 import '../../shared/fasttask.ts';
 import { captureOutput } from './captured-output.ts';
-import { Request, Slots } from './slots.ts';
+import type { WatcherSettings } from './process-watcher.ts';
+import { type Request, Slots } from './slots.ts';
 import { JobContext } from './task-context.ts';
 import { TaskRun } from './task-runner.ts';
 import type { FromProcess, JobRequest, ToProcess } from './thread-protocol.ts';
-import type { WatcherSettings } from './process-watcher.ts';
 
 process.setSourceMapsEnabled(true);
 const slots = new Slots(1);

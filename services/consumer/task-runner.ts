@@ -127,7 +127,9 @@ function encodeResult(result: unknown, maxBytes: number): string {
 }
 
 function issuesText(issues: readonly SchemaIssue[]): string {
-  return issues.map(({ message, path }) => (path === undefined || path.length === 0 ? message : `${pathText(path)}: ${message}`)).join('; ');
+  return issues
+    .map(({ message, path }) => (path === undefined || path.length === 0 ? message : `${pathText(path)}: ${message}`))
+    .join('; ');
 }
 
 function pathText(path: NonNullable<SchemaIssue['path']>): string {

@@ -30,6 +30,9 @@ interface Thread {
   readonly condemned: Set<number>;
 }
 
+/** Threads more than are in use: a terminated one's slot is used again at once, not after the start of another (100 ms). */
+const SPARE_THREADS = 1;
+
 /** How long a thread whose job left something behind is kept, so that what it still throws is told, in milliseconds. */
 const LATE_MS = 100;
 
@@ -43,6 +46,8 @@ export class ThreadPool implements RunPlace {
   /** How jobs left threads that ended under them, by slot. */
   readonly #verdicts = new Map<number, RunEnd>();
   readonly #pool: Piscina;
+  /** Threads that are kept ready. */
+  readonly #kept: number;
   readonly #control: BroadcastChannel;
   readonly #threads = new Map<number, Thread>();
 
@@ -53,13 +58,14 @@ export class ThreadPool implements RunPlace {
     this.#control = new BroadcastChannel(`${CONTROL_CHANNEL}-${process.pid}`);
     this.#control.unref();
     const settings: ThreadSettings = { slots: this.#slots.buffers, tasksDir: options.tasksDir };
+    this.#kept = options.threads + SPARE_THREADS;
     const jobsPerThread = Math.ceil(options.slots / options.threads);
     this.#pool = new Piscina<JobRequest, ThreadOutcome>({
       filename: threadFile,
       workerData: settings,
-      minThreads: options.threads,
+      minThreads: this.#kept,
       // A retiring thread lives on beside its successor until its last job is done.
-      maxThreads: options.threads * 2,
+      maxThreads: this.#kept * 2,
       idleTimeout: Number.POSITIVE_INFINITY,
       concurrentTasksPerWorker: jobsPerThread,
       resourceLimits: { maxOldGenerationSizeMb: options.heapLimit },
@@ -67,7 +73,10 @@ export class ThreadPool implements RunPlace {
       atomics: 'disabled',
       loadBalancer: (_, workers) => {
         const fit = workers.filter(({ id, currentUsage }) => currentUsage < jobsPerThread && this.#threads.get(id)?.retiring === false);
-        return fit.reduce<(typeof fit)[number] | null>((least, next) => (least === null || next.currentUsage < least.currentUsage ? next : least), null);
+        return fit.reduce<(typeof fit)[number] | null>(
+          (least, next) => (least === null || next.currentUsage < least.currentUsage ? next : least),
+          null,
+        );
       },
     });
     this.#pool.on('workerCreate', ({ id }: { id: number }) => this.#adopt(id));
@@ -133,7 +142,8 @@ export class ThreadPool implements RunPlace {
     for (const slot of slots) {
       if (this.#verdicts.has(slot)) continue;
       const code = this.#slots.blamed(slot);
-      if (guilty.includes(slot) || slots.length === 1) this.#verdicts.set(slot, { ended: code === undefined ? reason : `exit code ${code}` });
+      if (guilty.includes(slot) || slots.length === 1)
+        this.#verdicts.set(slot, { ended: code === undefined ? reason : `exit code ${code}` });
       else this.#verdicts.set(slot, { innocent: true, suspect: guilty.length === 0 });
     }
   }
@@ -149,7 +159,7 @@ export class ThreadPool implements RunPlace {
     thread.jobs += 1;
     thread.tainted ||= replace;
     const inUse = [...this.#threads.values()].filter(({ retiring }) => !retiring).length;
-    if (thread.tainted || thread.jobs >= this.#options.maxJobsPerThread || inUse > this.#options.threads) thread.retiring = true;
+    if (thread.tainted || thread.jobs >= this.#options.maxJobsPerThread || inUse > this.#kept) thread.retiring = true;
     if (!thread.retiring || this.#slotsOf(thread).some((other) => other !== slot)) return;
     if (thread.tainted) setTimeout(() => void thread.worker.terminate(), LATE_MS);
     else void thread.worker.terminate();

@@ -12,7 +12,6 @@ const watched: readonly (() => unknown)[] = [
   () => Math.random,
   () => JSON.parse,
   () => JSON.stringify,
-  () => console.log,
 ];
 
 const prototypes: readonly object[] = [Object.prototype, Array.prototype, Function.prototype, String.prototype, Promise.prototype];
@@ -26,13 +25,9 @@ export class ThreadTraces {
   #timers = 0;
 
   constructor() {
-    const note = () => {
+    // biome-ignore lint/style/noProcessEnv: not read for its values; what a task changes in it must not reach the next task
+    process.env = watchedEnvironment(process.env, () => {
       this.#environmentChanged = true;
-    };
-    process.env = new Proxy(process.env, {
-      set: (target, name, value) => (note(), Reflect.set(target, name, value)),
-      defineProperty: (target, name, descriptor) => (note(), Reflect.defineProperty(target, name, descriptor)),
-      deleteProperty: (target, name) => (note(), Reflect.deleteProperty(target, name)),
     });
     this.accept();
   }
@@ -56,6 +51,24 @@ export class ThreadTraces {
       watched.some((read, index) => read() !== this.#values[index])
     );
   }
+}
+
+/** The same environment, which tells when something in it is changed. */
+function watchedEnvironment(environment: NodeJS.ProcessEnv, onChange: () => void): NodeJS.ProcessEnv {
+  return new Proxy(environment, {
+    set(target, name, value) {
+      onChange();
+      return Reflect.set(target, name, value);
+    },
+    defineProperty(target, name, descriptor) {
+      onChange();
+      return Reflect.defineProperty(target, name, descriptor);
+    },
+    deleteProperty(target, name) {
+      onChange();
+      return Reflect.deleteProperty(target, name);
+    },
+  });
 }
 
 function prototypeKeys(): number {

@@ -120,7 +120,10 @@ export class Upkeep {
   async #sweep(): Promise<void> {
     const { lanes, redis, prefix } = this.#options;
     const consumers = await onlineConsumers(redis, prefix);
-    const keptSeconds = Math.max(this.#options.status().resultExpiresSeconds, ...consumers.map(({ resultExpiresSeconds }) => resultExpiresSeconds));
+    const keptSeconds = Math.max(
+      this.#options.status().resultExpiresSeconds,
+      ...consumers.map(({ resultExpiresSeconds }) => resultExpiresSeconds),
+    );
     for (const lane of lanes) {
       for (const state of ['completed', 'failed'] as const) {
         while ((await lane.clean(keptSeconds * 1000, SWEEP_BATCH, state)) === SWEEP_BATCH);

@@ -12,7 +12,13 @@ let file: string;
 
 beforeAll(async () => {
   queue = await TestQueue.start();
-  consumer = await queue.consumer({ WORKER_POOL: 'gevent', WORKER_CONCURRENCY: '200', WORKER_MAX_TASKS_PER_CHILD: '100000', SOFT_TIME_LIMIT: '20', TIME_LIMIT: '30' });
+  consumer = await queue.consumer({
+    WORKER_POOL: 'gevent',
+    WORKER_CONCURRENCY: '200',
+    WORKER_MAX_TASKS_PER_CHILD: '100000',
+    SOFT_TIME_LIMIT: '20',
+    TIME_LIMIT: '30',
+  });
   file = join(tempDir('diary'), 'lines');
   writeFileSync(file, '');
 });
@@ -21,17 +27,26 @@ afterAll(() => queue.stop());
 it('runs 200 jobs that wait 1 s in under 2 s, on few threads', async () => {
   await queue.result('wait', { seconds: 0 });
   const startedAt = performance.now();
-  const ids = await queue.jobs.submitAll(queue.task('wait'), Array.from({ length: 200 }, () => ({ params: { seconds: 1 } })));
+  const ids = await queue.jobs.submitAll(
+    queue.task('wait'),
+    Array.from({ length: 200 }, () => ({ params: { seconds: 1 } })),
+  );
   await until(() => queue.ended(ids), { what: 'all jobs to end', everyMs: 50 });
   expect(performance.now() - startedAt).toBeLessThan(2000);
   for (const id of ids) expect((await queue.check(id))?.state).toBe('SUCCESS');
 });
 
 it('ends a job that spins at its hard limit, and runs the others of its thread again without the loss of an attempt', async () => {
-  const others = await queue.jobs.submitAll(queue.task('noted_a'), Array.from({ length: 20 }, () => ({ params: { file, pauseMs: 3000 } })));
+  const others = await queue.jobs.submitAll(
+    queue.task('noted_a'),
+    Array.from({ length: 20 }, () => ({ params: { file, pauseMs: 3000 } })),
+  );
   await until(() => readDiary(file).length === 20, { what: 'the others to run' });
   const startedAt = performance.now();
-  expect(await queue.result('spin', {}, { softTimeLimit: 0.5, timeLimit: 1 })).toEqual({ state: 'FAILURE', result: 'TimeLimitExceeded(1)' });
+  expect(await queue.result('spin', {}, { softTimeLimit: 0.5, timeLimit: 1 })).toEqual({
+    state: 'FAILURE',
+    result: 'TimeLimitExceeded(1)',
+  });
   expect(performance.now() - startedAt).toBeLessThan(2000);
   await until(() => queue.ended(others), { what: 'the others to end' });
   for (const id of others) {
@@ -43,7 +58,10 @@ it('ends a job that spins at its hard limit, and runs the others of its thread a
 });
 
 it('ends only the job that exits, fails, or is revoked', async () => {
-  const others = await queue.jobs.submitAll(queue.task('wait'), Array.from({ length: 10 }, () => ({ params: { seconds: 1 } })));
+  const others = await queue.jobs.submitAll(
+    queue.task('wait'),
+    Array.from({ length: 10 }, () => ({ params: { seconds: 1 } })),
+  );
   for (const id of others) await queue.reaches(id, ['STARTED']);
   const revoked = await queue.submit('wait', { seconds: 15 });
   const [exits, throws] = await Promise.all([queue.result('misbehave', { way: 'exit' }), queue.result('misbehave', { way: 'throw' })]);
@@ -57,9 +75,15 @@ it('ends only the job that exits, fails, or is revoked', async () => {
 });
 
 it('runs again what shared a thread that ran out of memory, the culprit alone fails', async () => {
-  const others = await queue.jobs.submitAll(queue.task('wait'), Array.from({ length: 6 }, () => ({ params: { seconds: 2 } })));
+  const others = await queue.jobs.submitAll(
+    queue.task('wait'),
+    Array.from({ length: 6 }, () => ({ params: { seconds: 2 } })),
+  );
   for (const id of others) await queue.reaches(id, ['STARTED']);
-  expect(await queue.result('hungry', { mebibytes: 4000, pauseMs: 100 })).toMatchObject({ state: 'FAILURE', result: expect.stringMatching(/^OutOfMemory/) });
+  expect(await queue.result('hungry', { mebibytes: 4000, pauseMs: 100 })).toMatchObject({
+    state: 'FAILURE',
+    result: expect.stringMatching(/^OutOfMemory/),
+  });
   await until(() => queue.ended(others), { what: 'the others to end' });
   for (const id of others) expect((await queue.check(id))?.state).toBe('SUCCESS');
   expect(consumer.alive).toBe(true);
@@ -81,7 +105,10 @@ it('replaces threads after WORKER_MAX_TASKS_PER_CHILD jobs without losing one', 
   const recycling = await TestQueue.start();
   try {
     await recycling.consumer({ WORKER_POOL: 'gevent', WORKER_CONCURRENCY: '20', WORKER_MAX_TASKS_PER_CHILD: '25' });
-    const ids = await recycling.jobs.submitAll(recycling.task('noted_a'), Array.from({ length: 1000 }, () => ({ params: { file, pauseMs: 1 } })));
+    const ids = await recycling.jobs.submitAll(
+      recycling.task('noted_a'),
+      Array.from({ length: 1000 }, () => ({ params: { file, pauseMs: 1 } })),
+    );
     await until(() => recycling.ended(ids), { what: 'all jobs to end', timeoutMs: 20_000, everyMs: 100 });
     expect(await recycling.jobs.counts('noted_a')).toMatchObject({ succeeded: 1000, failed: 0 });
     const starts = readDiary(file).filter(({ event, id }) => event === 'start' && ids.includes(id));

@@ -18,7 +18,9 @@ afterAll(() => queue.stop());
 /** A healthy consumer: the same process, and its slots take jobs. */
 async function expectHealthy() {
   expect(consumer.alive).toBe(true);
-  expect(await Promise.all([queue.result('noop'), queue.result('noop'), queue.result('noop')])).toEqual(Array(3).fill({ state: 'SUCCESS', result: null }));
+  expect(await Promise.all([queue.result('noop'), queue.result('noop'), queue.result('noop')])).toEqual(
+    Array(3).fill({ state: 'SUCCESS', result: null }),
+  );
 }
 
 describe('limits', () => {
@@ -57,7 +59,10 @@ describe('limits', () => {
   });
 
   it('keeps to the limits of one call', async () => {
-    expect(await queue.result('spin', {}, { softTimeLimit: 0.2, timeLimit: 0.5 })).toEqual({ state: 'FAILURE', result: 'TimeLimitExceeded(0.5)' });
+    expect(await queue.result('spin', {}, { softTimeLimit: 0.2, timeLimit: 0.5 })).toEqual({
+      state: 'FAILURE',
+      result: 'TimeLimitExceeded(0.5)',
+    });
   });
 });
 

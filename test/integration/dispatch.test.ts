@@ -28,12 +28,23 @@ function mostAtOnce(lines: readonly DiaryLine[]): number {
 
 it('runs 2,000 jobs exactly once each', async () => {
   await queue.consumer({ WORKER_CONCURRENCY: '4' });
-  const ids = await queue.jobs.submitAll(queue.task('noted_a'), Array.from({ length: 2000 }, () => ({ params: { file, pauseMs: 0 } })));
+  const ids = await queue.jobs.submitAll(
+    queue.task('noted_a'),
+    Array.from({ length: 2000 }, () => ({ params: { file, pauseMs: 0 } })),
+  );
   await until(() => queue.ended(ids), { what: 'all jobs to end', timeoutMs: 25_000, everyMs: 200 });
   const starts = readDiary(file).filter(({ event }) => event === 'start');
   expect(starts).toHaveLength(2000);
   expect(new Set(starts.map(({ id }) => id))).toEqual(new Set(ids));
-  expect(await queue.jobs.counts('noted_a')).toEqual({ waiting: 0, active: 0, delayed: 0, held: 0, succeeded: 2000, failed: 0, revoked: 0 });
+  expect(await queue.jobs.counts('noted_a')).toEqual({
+    waiting: 0,
+    active: 0,
+    delayed: 0,
+    held: 0,
+    succeeded: 2000,
+    failed: 0,
+    revoked: 0,
+  });
 });
 
 it('never runs more jobs than WORKER_CONCURRENCY, over five tasks, and uses every slot', async () => {
@@ -47,9 +58,15 @@ it('never runs more jobs than WORKER_CONCURRENCY, over five tasks, and uses ever
 
 it('takes lanes in turn: a few jobs of one task do not wait behind many of another', async () => {
   await queue.consumer({ WORKER_CONCURRENCY: '2' });
-  const many = await queue.jobs.submitAll(queue.task('noted_a'), Array.from({ length: 300 }, () => ({ params: { file, pauseMs: 5 } })));
+  const many = await queue.jobs.submitAll(
+    queue.task('noted_a'),
+    Array.from({ length: 300 }, () => ({ params: { file, pauseMs: 5 } })),
+  );
   await until(() => readDiary(file).length > 20, { what: 'the first jobs to run' });
-  const few = await queue.jobs.submitAll(queue.task('noted_b'), Array.from({ length: 5 }, () => ({ params: { file, pauseMs: 5 } })));
+  const few = await queue.jobs.submitAll(
+    queue.task('noted_b'),
+    Array.from({ length: 5 }, () => ({ params: { file, pauseMs: 5 } })),
+  );
   await until(() => queue.ended(few), { what: 'the few to end', everyMs: 5 });
   expect(await queue.ended(many)).toBe(false);
   await until(() => queue.ended(many), { what: 'the many to end' });
@@ -57,7 +74,10 @@ it('takes lanes in turn: a few jobs of one task do not wait behind many of anoth
 
 it('spreads the work over two consumers, and each job runs once', async () => {
   await Promise.all([queue.consumer({ WORKER_CONCURRENCY: '1' }), queue.consumer({ WORKER_CONCURRENCY: '1' })]);
-  const ids = await queue.jobs.submitAll(queue.task('noted_a'), Array.from({ length: 40 }, () => ({ params: { file, pauseMs: 20 } })));
+  const ids = await queue.jobs.submitAll(
+    queue.task('noted_a'),
+    Array.from({ length: 40 }, () => ({ params: { file, pauseMs: 20 } })),
+  );
   await until(() => queue.ended(ids), { what: 'all jobs to end' });
   const lines = readDiary(file);
   expect(lines.filter(({ event }) => event === 'start')).toHaveLength(40);
@@ -79,7 +99,10 @@ it('takes a new job at once when it is idle', async () => {
 
 it('drains on SIGTERM: a running job ends, nothing new is taken', async () => {
   const consumer = await queue.consumer({ WORKER_CONCURRENCY: '1' });
-  const [running, waiting] = await queue.jobs.submitAll(queue.task('noted_a'), [{ params: { file, pauseMs: 800 } }, { params: { file, pauseMs: 0 } }]);
+  const [running, waiting] = await queue.jobs.submitAll(queue.task('noted_a'), [
+    { params: { file, pauseMs: 800 } },
+    { params: { file, pauseMs: 0 } },
+  ]);
   await until(() => readDiary(file).length === 1, { what: 'the first job to run' });
   expect(await consumer.stop()).toEqual({ code: 0, signal: null });
   expect((await queue.check(running ?? ''))?.state).toBe('SUCCESS');

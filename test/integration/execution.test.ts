@@ -44,13 +44,16 @@ describe('ctx.guard', () => {
 });
 
 describe('what a job leaves behind', () => {
-  it.each(['timer', 'environment', 'global', 'replaced', 'prototype'])('%s: SUCCESS, and the next job meets a new thread', async (leave) => {
-    const first = await queue.result('traces', { leave });
-    const second = await queue.result('traces');
-    expect(first).toMatchObject({ state: 'SUCCESS', result: { found: [] } });
-    expect(second).toMatchObject({ state: 'SUCCESS', result: { found: [] } });
-    expect((second.result as { thread: number }).thread).not.toBe((first.result as { thread: number }).thread);
-  });
+  it.each(['timer', 'environment', 'global', 'replaced', 'prototype'])(
+    '%s: SUCCESS, and the next job meets a new thread',
+    async (leave) => {
+      const first = await queue.result('traces', { leave });
+      const second = await queue.result('traces');
+      expect(first).toMatchObject({ state: 'SUCCESS', result: { found: [] } });
+      expect(second).toMatchObject({ state: 'SUCCESS', result: { found: [] } });
+      expect((second.result as { thread: number }).thread).not.toBe((first.result as { thread: number }).thread);
+    },
+  );
 
   it('nothing: the thread is used again', async () => {
     const threads = [await queue.result('traces'), await queue.result('traces')].map(({ result }) => (result as { thread: number }).thread);
@@ -96,7 +99,10 @@ describe('isolation: process', () => {
 
 describe('memory', () => {
   it('fails the job that runs out of it with a clear text, not the consumer', async () => {
-    expect(await queue.result('hungry', { mebibytes: 4000 })).toMatchObject({ state: 'FAILURE', result: expect.stringMatching(/^OutOfMemory/) });
+    expect(await queue.result('hungry', { mebibytes: 4000 })).toMatchObject({
+      state: 'FAILURE',
+      result: expect.stringMatching(/^OutOfMemory/),
+    });
     expect(consumer.alive).toBe(true);
     expect((await queue.result('noop')).state).toBe('SUCCESS');
   });
@@ -136,7 +142,9 @@ describe('what a job tells', () => {
     await until(async () => (await texts(ids[1])).length === 3, { what: 'the lines to be kept' });
     expect(await texts(ids[0])).toEqual(['one 0', 'one warns', 'one logs']);
     expect(await texts(ids[1])).toEqual(['two 0', 'two warns', 'two logs']);
-    await consumer.waitForEvent('task.logged', { where: ({ jobId, message, task }) => jobId === ids[1] && message === 'two warns' && task === 'talks' });
+    await consumer.waitForEvent('task.logged', {
+      where: ({ jobId, message, task }) => jobId === ids[1] && message === 'two warns' && task === 'talks',
+    });
   });
 
   it('keeps the last 1,000 lines', async () => {

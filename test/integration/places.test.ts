@@ -29,13 +29,17 @@ function mostAtOnce(lines: readonly DiaryLine[]): number {
 
 async function submitted(count: number, pauseMs: number, key: string, max: number): Promise<string[]> {
   const ids: string[] = [];
-  for (let index = 0; index < count; index += 1) ids.push(await queue.submit('noted_a', { file, pauseMs }, { concurrency: place(key, max) }));
+  for (let index = 0; index < count; index += 1)
+    ids.push(await queue.submit('noted_a', { file, pauseMs }, { concurrency: place(key, max) }));
   return ids;
 }
 
 /** Nothing of keyed concurrency is left in Redis. */
 async function expectNoTraces() {
-  await until(async () => (await queue.redis.keys('fasttask:{noted_a}:*')).filter((key) => /:(places|line|held|looks)/.test(key)).length === 0, { what: 'no place, line or held job to be left' });
+  await until(
+    async () => (await queue.redis.keys('fasttask:{noted_a}:*')).filter((key) => /:(places|line|held|looks)/.test(key)).length === 0,
+    { what: 'no place, line or held job to be left' },
+  );
 }
 
 it('runs at most max_concurrency jobs of a key at once in the whole cluster, in order of submission', async () => {
@@ -104,7 +108,10 @@ it('the place of a job whose consumer was killed is its own again, or free', asy
 
 it("keeps a task's own concurrency in the whole cluster", async () => {
   await Promise.all([queue.consumer({ WORKER_CONCURRENCY: '3' }), queue.consumer({ WORKER_CONCURRENCY: '3' })]);
-  const ids = await queue.jobs.submitAll(queue.task('one_at_a_time'), Array.from({ length: 12 }, () => ({ params: { file, pauseMs: 100 } })));
+  const ids = await queue.jobs.submitAll(
+    queue.task('one_at_a_time'),
+    Array.from({ length: 12 }, () => ({ params: { file, pauseMs: 100 } })),
+  );
   await until(() => queue.ended(ids), { what: 'all jobs to end' });
   expect(mostAtOnce(readDiary(file))).toBe(2);
 });

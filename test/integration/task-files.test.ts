@@ -27,13 +27,18 @@ it('reports each file that is no task with its path and reason, and loads the ot
   write('throws_on_import.ts', "throw new Error('the database is not there');");
   write('exits_on_import.ts', 'process.exit(7);');
   write('too_long.ts', task('timeLimit: 1e9, retries: -1, run: () => 1'));
-  write('no_schema.ts', "import { defineTask } from 'fasttask';\nexport default defineTask({ description: 'x', params: {}, result: {}, run: () => 1 });");
+  write(
+    'no_schema.ts',
+    "import { defineTask } from 'fasttask';\nexport default defineTask({ description: 'x', params: {}, result: {}, run: () => 1 });",
+  );
   write('bad-name.ts', task('run: () => 1'));
   write('good.js', task('run: () => 2'));
   write('notes.md', 'not a task');
   const consumer = await queue.consumer({ TASKS_DIR: tasksDir });
   expect([...queue.registry.tasks.keys()]).toEqual(['good']);
-  const reasons = Object.fromEntries(consumer.log.filter(({ event }) => event === 'task.refused').map(({ file, reason }) => [file, reason]));
+  const reasons = Object.fromEntries(
+    consumer.log.filter(({ event }) => event === 'task.refused').map(({ file, reason }) => [file, reason]),
+  );
   expect(reasons).toEqual({
     'good.ts': expect.stringMatching(/good\.js already/),
     'no_default.ts': expect.stringMatching(/^expected a default export made by defineTask/),

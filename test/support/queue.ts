@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { projectDir } from '../../shared/config.ts';
-import { hasEnded, type JobView } from '../../shared/job-state.ts';
 import { readJobLog } from '../../shared/job-log.ts';
+import { hasEnded, type JobView } from '../../shared/job-state.ts';
 import { type JobData, Jobs } from '../../shared/jobs.ts';
 import { createLogger } from '../../shared/logger.ts';
 import { connectRedis, type Redis } from '../../shared/redis.ts';
@@ -13,7 +13,7 @@ import { startRedis, type TestRedis } from './redis.ts';
 import { tempDir } from './temp.ts';
 import { until } from './until.ts';
 
-export const fixtureTasks = join(projectDir, 'test', 'fixtures', 'tasks');
+const fixtureTasks = join(projectDir, 'test', 'fixtures', 'tasks');
 
 /** A Redis with what the API does: jobs are submitted, checked and revoked, without HTTP in between. */
 export class TestQueue {
@@ -73,8 +73,9 @@ export class TestQueue {
       ...env,
     });
     this.#consumers.push(consumer);
-    await consumer.waitForEvent('consumer.started');
-    await until(() => this.registry.loaded && this.registry.tasks.size > 0, { what: 'the registry' });
+    const { tasks } = await consumer.waitForEvent('consumer.started');
+    const names = Array.isArray(tasks) ? tasks.map(String) : [];
+    await until(() => names.every((name) => this.registry.tasks.has(name)), { what: 'the registry to know the tasks' });
     return consumer;
   }
 

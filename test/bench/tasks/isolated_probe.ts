@@ -1,0 +1,4 @@
+import { defineTask } from 'fasttask';
+import { probe } from './packages/probe.ts';
+
+export default defineTask({ ...probe, isolation: 'process' });
