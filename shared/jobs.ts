@@ -1,6 +1,7 @@
 /** Jobs as the API sees them: submitted, checked, revoked, counted. The only module that knows BullMQ's Queue. */
 import { type BulkJobOptions, type JobsOptions, Queue } from 'bullmq';
 import { newJobId } from './job-id.ts';
+import { type JobLogLine, readJobLog } from './job-log.ts';
 import { type RevokeOutcome, revokeJob, taskKeys } from './job-scripts.ts';
 import { type JobView, stateFields, viewOf } from './job-state.ts';
 import { answering, type Redis } from './redis.ts';
@@ -96,6 +97,12 @@ export class Jobs {
   async check(task: string, id: string): Promise<JobView | undefined> {
     const values = await answering(this.#redis, () => this.#redis.hmget(taskKeys(this.#prefix, task).job(id), ...stateFields));
     return viewOf(values, Date.now(), this.#resultExpiresSeconds);
+  }
+
+  /** The last lines that a job wrote, oldest first. Undefined as with `check`. */
+  async log(task: string, id: string): Promise<JobLogLine[] | undefined> {
+    if ((await this.check(task, id)) === undefined) return undefined;
+    return await answering(this.#redis, () => readJobLog(this.#redis, this.#prefix, task, id));
   }
 
   /** Revokes a job; from the answer on it never starts. An ended one keeps its state; `unknown` also when it has expired. */

@@ -71,6 +71,21 @@ export const fixedSchemas = {
     properties: { id, state: { enum: states.slice(0, 3) }, result: { const: '' } },
   },
   Batch: { type: 'object', required: ['ids', 'state'], properties: { ids, state: { const: 'PENDING' } } },
+  JobLogs: {
+    type: 'object',
+    required: ['id', 'lines'],
+    properties: {
+      id,
+      lines: {
+        type: 'array',
+        items: {
+          type: 'object',
+          required: ['time', 'level', 'message'],
+          properties: { time: text, level: { enum: ['debug', 'info', 'warn', 'error'] }, message: text, fields: { type: 'object' } },
+        },
+      },
+    },
+  },
   Revoked: {
     type: 'object',
     required: ['status', 'result', 'message'],

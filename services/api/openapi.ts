@@ -189,7 +189,19 @@ function controlPaths(serves: Serves): Fragment {
       responses: { '200': answer('What was done.', reference('Revoked')), ...withBody, ...always },
     },
   };
-  return { ...(serves.check ? { '/check/{result_id}': check } : {}), ...(serves.revoke ? { '/revoke': revoke } : {}) };
+  const logs = {
+    get: {
+      tags: ['Task Control'],
+      operationId: 'job_logs',
+      summary: 'The last 1,000 lines that a job printed or logged',
+      parameters: [{ name: 'id', in: 'path', required: true, schema: { type: 'string' } }],
+      responses: { '200': answer('The lines, oldest first.', reference('JobLogs')), '404': response('NotFound'), ...always },
+    },
+  };
+  return {
+    ...(serves.check ? { '/check/{result_id}': check, '/jobs/{id}/logs': logs } : {}),
+    ...(serves.revoke ? { '/revoke': revoke } : {}),
+  };
 }
 
 function monitoringPaths(tasks: readonly TaskDescriptor[], serves: Serves): Fragment {

@@ -1,0 +1,20 @@
+import { NotFoundError } from '../../../shared/errors.ts';
+import { parseJobId } from '../../../shared/job-id.ts';
+import type { Backend } from '../backend.ts';
+import { answerJson, type Route } from '../route.ts';
+
+/** `GET /jobs/{id}/logs`: the last lines that a job printed or logged, oldest first, for as long as its result is kept. */
+export function jobLogsRoute(backend: Backend): Route {
+  return {
+    method: 'GET',
+    path: '/jobs/:id/logs',
+    async handle(ctx) {
+      const { jobs } = backend;
+      const id = ctx.params['id'] ?? '';
+      const task = parseJobId(id, jobs.runningId)?.task;
+      const lines = task === undefined ? undefined : await jobs.log(task, id);
+      if (lines === undefined) throw new NotFoundError('There is no job with this id: it never existed, or its result has expired');
+      answerJson(ctx, JSON.stringify({ id, lines }));
+    },
+  };
+}
