@@ -99,7 +99,8 @@ function untilReady(redis: Redis): Promise<void> {
 const UNAVAILABLE =
   /^(OOM|LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|MISCONF|NOREPLICAS|NOAUTH|WRONGPASS|UNKILLABLE)\b|Command timed out|Connection is closed|Stream isn't writeable|max retries per request|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENOTFOUND/;
 
-function isUnavailable(error: unknown): boolean {
+/** Whether Redis is gone, full or busy, so that the same work may go through later. */
+export function isUnavailable(error: unknown): boolean {
   return UNAVAILABLE.test(messageOf(error));
 }
 

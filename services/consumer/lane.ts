@@ -1,10 +1,11 @@
 /** A lane: this consumer's view of one task's queue. With dispatcher.ts, all that knows BullMQ's Worker. */
+import { setTimeout as pause } from 'node:timers/promises';
 import { Job, type JobJson, UnrecoverableError, Worker } from 'bullmq';
 import { messageOf } from '../../shared/errors.ts';
 import { taskKeys } from '../../shared/job-scripts.ts';
 import type { JobData } from '../../shared/jobs.ts';
 import type { Logger } from '../../shared/logger.ts';
-import type { Redis } from '../../shared/redis.ts';
+import { isUnavailable, type Redis } from '../../shared/redis.ts';
 import type { LoadedTask } from './task-files.ts';
 
 /** A job that is locked by this consumer. */
@@ -19,6 +20,10 @@ const MAX_LOSSES = 1;
 
 /** What BullMQ's scripts say when the caller does not own the job any more. */
 const NOT_OWNED = /Missing lock|Missing key|Lock mismatch|not in the active state|is not locked/i;
+
+/** Pauses between two tries to write the end of a job while Redis refuses, in milliseconds. */
+const FIRST_PAUSE_MS = 100;
+const LONGEST_PAUSE_MS = 2000;
 
 export interface LaneOptions {
   task: LoadedTask;
@@ -168,13 +173,21 @@ export class Lane {
     return written !== 'refused';
   }
 
+  /** Writes the end of a job, again and again while Redis is full or busy: its lock is renewed meanwhile. */
   async #unlessRefused<T>(claim: Claim, write: () => Promise<T>): Promise<T | 'refused'> {
-    try {
-      return await write();
-    } catch (error) {
-      if (!NOT_OWNED.test(messageOf(error))) throw error;
-      this.#log.info({ task: this.name, jobId: claim.id, reason: messageOf(error) }, 'job.write_refused');
-      return 'refused';
+    for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
+      try {
+        return await write();
+      } catch (error) {
+        const fields = { task: this.name, jobId: claim.id, reason: messageOf(error) };
+        if (NOT_OWNED.test(fields.reason)) {
+          this.#log.info(fields, 'job.write_refused');
+          return 'refused';
+        }
+        if (!isUnavailable(error)) throw error;
+        this.#log.warn(fields, 'job.write_postponed');
+        await pause(pauseMs);
+      }
     }
   }
 

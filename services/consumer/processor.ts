@@ -124,7 +124,6 @@ export class Processor {
     const { claim, stopCause } = job;
     const { log } = this.#options;
     const fields = fieldsOf(job);
-    this.#forget(claim);
     if (stopCause === 'revoked') log.info(fields, 'job.terminated');
     else if (stopCause === 'lost') log.warn(fields, 'job.lost');
     else if ('json' in end) return await this.#complete(claim, end.json, fields, mayFetchNext);
@@ -140,6 +139,7 @@ export class Processor {
    */
   async finishStuck(job: RunningJob): Promise<void> {
     await this.#finish(job, { ended: 'held by a native call' }, () => false);
+    this.#forget(job.claim);
     await this.#places.giveBack(job.claim);
   }
 

@@ -1,0 +1,71 @@
+/**
+ * Many jobs through one consumer, many of them killed at their hard limit: `npm run soak -- [jobs] [kills]`. Prints the consumer's
+ * resident memory on the way; it must stay where it is after the first tenth.
+ */
+import { readFileSync } from 'node:fs';
+import { living, type TestProcess } from '../support/processes.ts';
+import { TestQueue } from '../support/queue.ts';
+import { removeTempDirs } from '../support/temp.ts';
+import { until } from '../support/until.ts';
+
+const [jobs = 200_000, kills = 2000] = process.argv.slice(2).map(Number);
+const STEPS = 20;
+
+/** Resident memory of a process in MiB (Linux). */
+function residentMebibytes({ pid }: TestProcess): number {
+  const [, kib] = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
+  return Number(kib) / 1024;
+}
+
+/** Lets one step's jobs run to their end. */
+async function step(queue: TestQueue, noops: number, spins: number): Promise<void> {
+  const before = await done(queue);
+  const spin = { params: {}, softTimeLimit: 0.04, timeLimit: 0.05 };
+  if (spins > 0)
+    await queue.jobs.submitAll(
+      queue.task('spin'),
+      Array.from({ length: spins }, () => spin),
+    );
+  for (let left = noops; left > 0; left -= 1000) {
+    await queue.jobs.submitAll(
+      queue.task('noop'),
+      Array.from({ length: Math.min(1000, left) }, () => ({ params: {} })),
+    );
+  }
+  await until(async () => (await done(queue)) >= before + noops + spins, { what: 'the step to end', timeoutMs: 300_000, everyMs: 200 });
+}
+
+async function done(queue: TestQueue): Promise<number> {
+  const [noop, spin] = await Promise.all([queue.jobs.counts('noop'), queue.jobs.counts('spin')]);
+  return noop.succeeded + noop.failed + spin.failed;
+}
+
+async function main(): Promise<void> {
+  const queue = await TestQueue.start(['appendonly no']);
+  try {
+    // At its own level the consumer would print a line for each job, and this process keep it.
+    const consumer = await queue.consumer({ WORKER_CONCURRENCY: '2', LOG_LEVEL: 'info', RESULT_EXPIRES: '100000' });
+    process.stdout.write(
+      `${jobs} jobs, ${kills} of them killed at their hard limit; Node ${process.version}\n\n| jobs | resident memory |\n|---|---|\n`,
+    );
+    const readings: number[] = [];
+    for (let turn = 1; turn <= STEPS; turn += 1) {
+      await step(queue, Math.round((jobs - kills) / STEPS), Math.round(kills / STEPS));
+      readings.push(residentMebibytes(consumer));
+      process.stdout.write(`| ${Math.round((jobs / STEPS) * turn)} | ${readings.at(-1)?.toFixed(0)} MiB |\n`);
+    }
+    const settled = readings.slice(STEPS / 10 - 1);
+    const middle = [...settled].sort((a, b) => a - b)[Math.floor(settled.length / 2)] ?? Number.NaN;
+    const [low, high] = [Math.min(...settled), Math.max(...settled)].map((value) => ((value / middle - 1) * 100).toFixed(1));
+    process.stdout.write(`\nafter the first tenth: median ${middle.toFixed(0)} MiB, from ${low} % to +${high} %\n`);
+  } finally {
+    await queue.stop();
+  }
+}
+
+try {
+  await main();
+} finally {
+  for (const left of living()) await left.kill9();
+  removeTempDirs();
+}
