@@ -130,3 +130,41 @@ it('runs a job whose consumer was killed again within 15 s', async () => {
   expect(performance.now() - killedAt).toBeLessThan(15_000);
   expect((await queue.ends(id)).state).toBe('SUCCESS');
 });
+
+it('spreads the slots of a node over its consumer processes', async () => {
+  const env = { CONSUMER_PROCESSES: '2', WORKER_CONCURRENCY: '3' };
+  const consumers = await Promise.all(['0', '1'].map((instance) => queue.consumer({ ...env, NODE_APP_INSTANCE: instance })));
+  const slots = consumers.map(({ log }) => log.find(({ event }) => event === 'consumer.started')?.['slots']);
+  expect(slots).toEqual([2, 1]);
+  const ids = await queue.jobs.submitAll(
+    queue.task('noted_a'),
+    Array.from({ length: 12 }, () => ({ params: { file, pauseMs: 100 } })),
+  );
+  await until(() => queue.ended(ids), { what: 'all jobs to end' });
+  expect(mostAtOnce(readDiary(file))).toBe(3);
+});
+
+it('keeps every promise of revoke when revokes race with starts and ends', async () => {
+  await queue.consumer({ WORKER_CONCURRENCY: '4' });
+  const ids = await queue.jobs.submitAll(
+    queue.task('noted_a'),
+    Array.from({ length: 400 }, () => ({ params: { file, pauseMs: 2 } })),
+  );
+  // From the end of the line, so that the revokes meet the dispatcher in the middle.
+  const outcomes = new Map<string, string>();
+  for (const id of [...ids].reverse()) outcomes.set(id, await queue.jobs.revoke('noted_a', id));
+  await until(() => queue.ended(ids), { what: 'all jobs to end' });
+  const started = new Set(readDiary(file).map(({ id }) => id));
+  for (const id of ids) {
+    const view = await queue.check(id);
+    const outcome = outcomes.get(id);
+    expect(['waiting', 'started', 'ended']).toContain(outcome);
+    if (outcome === 'waiting') expect(started.has(id)).toBe(false);
+    expect(view?.state).toBe(outcome === 'ended' ? 'SUCCESS' : 'REVOKED');
+  }
+  // A revoked job that was fetched is being dropped.
+  await until(async () => (await queue.jobs.counts('noted_a')).active === 0, { what: 'the last ones to be dropped' });
+  const counts = await queue.jobs.counts('noted_a');
+  expect(counts).toMatchObject({ waiting: 0, active: 0, delayed: 0, held: 0, failed: 0 });
+  expect(counts.succeeded + counts.revoked).toBe(400);
+});

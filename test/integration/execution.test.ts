@@ -11,7 +11,7 @@ let consumer: TestProcess;
 
 beforeAll(async () => {
   queue = await TestQueue.start();
-  consumer = await queue.consumer({ SOFT_TIME_LIMIT: '2', TIME_LIMIT: '3', WORKER_CONCURRENCY: '1' });
+  consumer = await queue.consumer({ SOFT_TIME_LIMIT: '2', TIME_LIMIT: '3', WORKER_CONCURRENCY: '1', RESULT_MAX_BYTES: '1000000' });
 });
 afterAll(() => queue.stop());
 
@@ -99,12 +99,29 @@ describe('isolation: process', () => {
 
 describe('memory', () => {
   it('fails the job that runs out of it with a clear text, not the consumer', async () => {
-    expect(await queue.result('hungry', { mebibytes: 4000 })).toMatchObject({
-      state: 'FAILURE',
-      result: expect.stringMatching(/^OutOfMemory/),
-    });
-    expect(consumer.alive).toBe(true);
-    expect((await queue.result('noop')).state).toBe('SUCCESS');
+    const hungry = await TestQueue.start();
+    try {
+      const patient = await hungry.consumer({ WORKER_CONCURRENCY: '1' });
+      const id = await hungry.submit('hungry', { mebibytes: 4000 });
+      expect(await hungry.ends(id, 25_000)).toMatchObject({ state: 'FAILURE', result: expect.stringMatching(/^OutOfMemory/) });
+      expect(patient.alive).toBe(true);
+      expect((await hungry.result('noop')).state).toBe('SUCCESS');
+    } finally {
+      await hungry.stop();
+    }
+  });
+
+  it("replaces a thread whose heap has grown above the task's memoryLimit, after the job", async () => {
+    const before = (await queue.result('traces')).result as { thread: number };
+    expect(await queue.result('hungry', { mebibytes: 100 })).toEqual({ state: 'SUCCESS', result: 100 });
+    const after = (await queue.result('traces')).result as { thread: number };
+    expect(after.thread).not.toBe(before.thread);
+  });
+
+  it('refuses a result above RESULT_MAX_BYTES', async () => {
+    const { state, result } = await queue.result('misbehave', { way: 'large' });
+    expect(state).toBe('FAILURE');
+    expect(result).toMatch(/^InvalidResult: the result has 2000002 bytes of JSON, more than RESULT_MAX_BYTES \(1000000\)/);
   });
 });
 
