@@ -49,7 +49,7 @@ export class Load {
       await this.#submit(random);
       if (random.next() < 0.15) await this.#revoke(random);
       if (random.next() < 0.5) await this.#observe(random);
-      await pause(random.between(20, 120));
+      await pause(random.between(60, 260));
     }
   }
 
