@@ -31,8 +31,12 @@ const { values: options } = parseArgs({
 /** How long everything may take to come to rest after the faults: a lost job is found again after 15 s, and runs isolated. */
 const REST_MS = 120_000;
 
+/** The nodes that run now. */
+const nodes = new Set<ChaosNode>();
+
 async function chaosRun(seed: number, dir: string): Promise<number> {
   const node = await ChaosNode.start(dir);
+  nodes.add(node);
   try {
     const aofAlways = options.aof === 'always';
     if (aofAlways) await node.redis.config('SET', 'appendfsync', 'always');
@@ -61,6 +65,7 @@ async function chaosRun(seed: number, dir: string): Promise<number> {
     report(seed, history, violations, load.refused);
     return violations.length;
   } finally {
+    nodes.delete(node);
     await node.stop();
   }
 }
@@ -154,7 +159,14 @@ async function main(): Promise<number> {
   return violations;
 }
 
-process.once('SIGINT', () => process.exit(130));
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    void Promise.all([...nodes].map((node) => node.stop())).then(() => {
+      removeTempDirs();
+      process.exit(130);
+    });
+  });
+}
 let violations = 1;
 try {
   violations = await main();
