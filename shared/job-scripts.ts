@@ -149,8 +149,10 @@ promote(key)
 return 'held'
 `;
 
-// ARGV: 4 key
+// ARGV: 4 key 5 token. A job that somebody else runs by now, or that is held again, keeps what it has.
 const GIVE_PLACE_BACK = `${PRELUDE}
+local lock = redis.call('GET', KEYS[2])
+if (lock and lock ~= ARGV[5]) or redis.call('ZSCORE', KEYS[9], id) then return 0 end
 redis.call('ZREM', base .. 'places:' .. ARGV[4], id)
 redis.call('ZREM', base .. 'line:' .. ARGV[4], id)
 promote(ARGV[4])
@@ -217,9 +219,9 @@ export async function takePlace(target: ScriptTarget, token: string, request: Pl
   return (await run(TAKE_PLACE, target, token, key, max, leaseMs, countdownMs, order)) as PlaceOutcome;
 }
 
-/** Gives a job's place back and lets the next in line into the queue. Harmless when it has none. */
-export async function givePlaceBack(target: ScriptTarget, key: string): Promise<void> {
-  await run(GIVE_PLACE_BACK, target, key);
+/** Gives a job's place back and lets the next in line into the queue. Harmless when it has none, or another consumer's by now. */
+export async function givePlaceBack(target: ScriptTarget, token: string, key: string): Promise<void> {
+  await run(GIVE_PLACE_BACK, target, key, token);
 }
 
 /** Looks at the lines that are due: what a lost message or an ended lease has left standing goes on. */

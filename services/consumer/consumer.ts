@@ -79,7 +79,11 @@ export class Consumer {
       threads: config.consumer.pool === 'threads' ? slots : Math.min(slots, availableParallelism()),
       maxJobsPerThread: config.consumer.maxJobsPerThread,
       heapLimit: Math.max(HEAP_LIMIT, ...tasks.map(({ memoryLimit = 0 }) => memoryLimit)),
-      onError: (reason) => log.warn({ reason }, 'thread.failed'),
+      onError: (reason, threadsLeft) => {
+        log.warn({ reason, threadsLeft }, 'thread.failed');
+        // Nothing would start them again; the supervisor starts this process again.
+        if (threadsLeft === 0) throw new Error(`expected threads to run jobs in, got none: ${reason}`);
+      },
     });
     this.#processes = new ProcessPool(place);
     this.#stuck = new StuckThreads({

@@ -111,6 +111,7 @@ export class Dispatcher {
   /** One slot: fetches a job of the lane and runs it, and those that its completion brings along. */
   async #fill(lane: Lane): Promise<void> {
     let claim = await this.#fetch(lane);
+    const hasRun = claim !== undefined;
     while (claim !== undefined) {
       const { id } = claim;
       claim = await this.#options
@@ -121,6 +122,11 @@ export class Dispatcher {
         });
     }
     this.#free += 1;
+    // The end of a job may let another of a limited task run: here, or where there is a free slot.
+    if (hasRun && lane.task.concurrency !== undefined && !lane.mayHaveWork) {
+      lane.wake();
+      this.#handOn(lane);
+    }
     this.#pump();
   }
 

@@ -9,6 +9,14 @@ const LONGEST_TEXT = 8 * 1024;
  * to it. Frames of FastTask, of libraries and of Node are left out, and with them every path of the machine.
  */
 export function failureText(thrown: unknown, tasksDir: string): string {
+  try {
+    return describe(thrown, tasksDir);
+  } catch {
+    return 'Error: the task threw something that cannot be described';
+  }
+}
+
+function describe(thrown: unknown, tasksDir: string): string {
   const head =
     thrown instanceof Error
       ? `${nameOf(thrown)}: ${scrub(thrown.message, tasksDir)}`

@@ -33,7 +33,7 @@ export class JobMessages {
   take(message: ThreadMessage): void {
     const { log } = this.#options;
     if (message.type === 'progress') this.#keepProgress(message.id, message.value);
-    else if (message.type === 'log') this.#keepLine(message);
+    else if (message.type === 'lines') this.#keepLines(message);
     else if (message.type === 'child') this.#keepChild(message);
     else log.warn({ task: message.task, jobId: message.id, reason: message.text }, 'job.late_error');
   }
@@ -47,11 +47,15 @@ export class JobMessages {
       .catch((error) => this.#options.log.debug({ reason: messageOf(error) }, 'progress.failed'));
   }
 
-  #keepLine({ id, task, level, message, fields }: ThreadMessage & { type: 'log' }): void {
-    this.#options.log[level]({ task, jobId: id, message, ...(fields === undefined ? {} : { fields }) }, 'task.logged');
+  #keepLines({ id, task, lines, dropped }: ThreadMessage & { type: 'lines' }): void {
+    if (dropped > 0) this.#options.log.warn({ task, jobId: id, dropped }, 'task.lines_dropped');
     const kept = this.#lines.get(id) ?? { task, lines: [] };
     this.#lines.set(id, kept);
-    kept.lines.push({ time: new Date().toISOString(), level, message, ...(fields === undefined ? {} : { fields }) });
+    for (const line of lines) {
+      const { level, ...rest } = line;
+      this.#options.log[level]({ task, jobId: id, ...rest }, 'task.logged');
+      kept.lines.push({ time: new Date().toISOString(), ...line });
+    }
     this.#timer ??= setTimeout(() => void this.flush(), FLUSH_MS);
   }
 

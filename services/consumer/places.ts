@@ -33,7 +33,7 @@ export class Places {
   /** Gives the place of a job back that has ended, here or for good. */
   async giveBack(claim: Claim): Promise<void> {
     const { concurrency } = claim.job.data;
-    if (concurrency !== undefined) await givePlaceBack(this.#target(claim), concurrency.key);
+    if (concurrency !== undefined) await givePlaceBack(this.#target(claim), claim.token, concurrency.key);
   }
 
   #target(claim: Claim): ScriptTarget {

@@ -2,7 +2,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import type { PlaceOptions, Run, RunEnd, RunPlace } from './run.ts';
 import type { Request } from './slots.ts';
-import type { FromProcess, JobRequest, ThreadOutcome, ToProcess } from './thread-protocol.ts';
+import { type FromProcess, isThreadMessage, type JobRequest, type ThreadOutcome, type ToProcess } from './thread-protocol.ts';
 
 const processFile = new URL(import.meta.url.endsWith('.ts') ? './task-process.ts' : './task-process.js', import.meta.url);
 
@@ -43,7 +43,7 @@ class IsolatedRun implements Run {
     this.#child.on('message', (message: FromProcess) => {
       if (message.type === 'begin') this.#beganAt = performance.now();
       else if (message.type === 'outcome') outcome = message.outcome;
-      else onMessage(message);
+      else if (isThreadMessage(message)) onMessage(message);
     });
     this.#send({ type: 'run', request, tasksDir });
     this.end = new Promise((resolve) => {

@@ -182,7 +182,9 @@ export class Processor {
   async renewPlaces(): Promise<void> {
     await Promise.all(
       [...this.running.values()].map(async (job) => {
-        if (job.claim.job.data.concurrency !== undefined) await this.#places.take(job.claim);
+        if (job.claim.job.data.concurrency === undefined) return;
+        // Without its place it must not go on: it stands in line again.
+        if ((await this.#places.take(job.claim)) !== 'taken') this.stop(job, 'lost');
       }),
     );
   }

@@ -3,8 +3,9 @@ import { Script } from 'node:vm';
 import type { TaskContext, TaskLog } from '../../shared/task.ts';
 import { Revoked, SoftTimeLimitExceeded } from '../../shared/task-errors.ts';
 import { LatestOnly } from './latest-only.ts';
+import { LineBuffer } from './line-buffer.ts';
 import { Request } from './slots.ts';
-import type { JobRequest, LogLevel, ThreadMessage } from './thread-protocol.ts';
+import type { JobRequest, LogLevel, OutputLine, ThreadMessage } from './thread-protocol.ts';
 
 /** Shortest pause between two progress messages of a job, in milliseconds. */
 const PROGRESS_PAUSE_MS = 100;
@@ -24,13 +25,15 @@ export class JobContext implements TaskContext {
   readonly #abort = new AbortController();
   readonly #requested: RequestSource;
   readonly #progress: LatestOnly;
+  readonly #lines: LineBuffer;
 
   constructor(request: JobRequest, requested: RequestSource, send: (message: ThreadMessage) => void) {
     this.id = request.id;
     this.task = request.task;
     this.attempt = request.attempt;
     this.signal = this.#abort.signal;
-    this.log = taskLog(request, send);
+    this.#lines = new LineBuffer((lines, dropped) => send({ type: 'lines', id: request.id, task: request.task, lines, dropped }));
+    this.log = taskLog((line) => this.print(line));
     this.#softSeconds = request.softSeconds;
     this.#requested = requested;
     this.#progress = new LatestOnly(PROGRESS_PAUSE_MS, (value) => send({ type: 'progress', id: request.id, value }));
@@ -66,9 +69,15 @@ export class JobContext implements TaskContext {
     return fromSignal ? this.signal.reason : undefined;
   }
 
+  /** Takes a line that the job printed or logged. */
+  print(line: OutputLine): void {
+    this.#lines.add(line);
+  }
+
   /** Sends what is still held back. */
   end(): void {
     this.#progress.flush();
+    this.#lines.flush();
   }
 }
 
@@ -93,18 +102,12 @@ function interruptible<T>(work: () => T, timeoutMs: number, onTimeout: () => unk
   }
 }
 
-function taskLog(request: JobRequest, send: (message: ThreadMessage) => void): TaskLog {
+function taskLog(print: (line: OutputLine) => void): TaskLog {
   const at =
     (level: LogLevel) =>
-    (message: string, fields: Record<string, unknown> = {}): void => {
-      send({
-        type: 'log',
-        id: request.id,
-        task: request.task,
-        level,
-        message: String(message),
-        fields: JSON.parse(JSON.stringify(fields)),
-      });
+    (message: string, fields?: Record<string, unknown>): void => {
+      // A copy, and one that JSON carries: the fields may change after the call.
+      print({ level, message: String(message), ...(fields === undefined ? {} : { fields: JSON.parse(JSON.stringify(fields)) }) });
     };
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
 }

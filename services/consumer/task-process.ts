@@ -27,7 +27,7 @@ async function runJob(request: JobRequest, tasksDir: string): Promise<void> {
   run = job;
   captureOutput(
     () => job,
-    (_, level, line) => send({ type: 'log', id: request.id, task: request.task, level, message: line }),
+    (_, level, message) => context.print({ level, message }),
   );
   watch(request.softSeconds);
   await sent({ type: 'begin' });

@@ -6,6 +6,9 @@ import { Request } from './slots.ts';
 import type { JobContext } from './task-context.ts';
 import type { FailureKind, JobRequest, PlainError, ThreadOutcome } from './thread-protocol.ts';
 
+/** As it was before any task could replace it. */
+const { stringify } = JSON;
+
 /** A job that runs here. */
 export class TaskRun {
   readonly request: JobRequest;
@@ -47,7 +50,7 @@ export class TaskRun {
       const result = await checkResult(this.#task, value);
       return { json: encodeResult(result, this.request.resultMaxBytes) };
     } catch (thrown) {
-      return { error: this.#plain(this.context.stopReason(thrown) ?? thrown) };
+      return { error: this.#plain(thrown) };
     }
   }
 
@@ -84,8 +87,17 @@ export class TaskRun {
     this.#settle({ error: this.#plain(thrown), replace: true });
   }
 
+  /** Never throws, whatever a task has thrown: a Proxy, an error whose getters throw. */
   #plain(thrown: unknown): PlainError {
-    return { text: failureText(thrown, this.#tasksDir), kind: kindOf(thrown) };
+    let error = thrown;
+    let kind: FailureKind = 'error';
+    try {
+      error = this.context.stopReason(thrown) ?? thrown;
+      kind = kindOf(error);
+    } catch {
+      // Then it is none of ours.
+    }
+    return { text: failureText(error, this.#tasksDir), kind };
   }
 }
 
@@ -116,7 +128,7 @@ async function checkResult(task: Task, value: unknown): Promise<unknown> {
 function encodeResult(result: unknown, maxBytes: number): string {
   let json: string | undefined;
   try {
-    json = JSON.stringify(result ?? null);
+    json = stringify(result ?? null);
   } catch (error) {
     throw new InvalidResult(`the result cannot be written as JSON: ${error instanceof Error ? error.message : String(error)}`);
   }

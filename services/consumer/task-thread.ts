@@ -34,7 +34,7 @@ let tainted = false;
 process.setSourceMapsEnabled(true);
 captureOutput(
   () => current.getStore(),
-  ({ request }, level, message) => send({ type: 'log', id: request.id, task: request.task, level, message }),
+  ({ context }, level, message) => context.print({ level, message }),
 );
 watchChildren(
   () => current.getStore()?.request,

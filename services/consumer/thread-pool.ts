@@ -4,7 +4,14 @@ import { Piscina } from 'piscina';
 import { messageOf } from '../../shared/errors.ts';
 import type { PlaceOptions, Run, RunEnd, RunPlace } from './run.ts';
 import { type Request, Slots } from './slots.ts';
-import { CONTROL_CHANNEL, type ControlMessage, type JobRequest, type ThreadOutcome, type ThreadSettings } from './thread-protocol.ts';
+import {
+  CONTROL_CHANNEL,
+  type ControlMessage,
+  isThreadMessage,
+  type JobRequest,
+  type ThreadOutcome,
+  type ThreadSettings,
+} from './thread-protocol.ts';
 
 export interface ThreadPoolOptions extends PlaceOptions {
   /** Jobs at once. */
@@ -15,7 +22,8 @@ export interface ThreadPoolOptions extends PlaceOptions {
   maxJobsPerThread: number;
   /** MiB of heap that a thread may have before Node ends it. */
   heapLimit: number;
-  onError: (reason: string) => void;
+  /** A thread ended that ran no job; Piscina starts no other in place of one that did not even begin. */
+  onError: (reason: string, threadsLeft: number) => void;
 }
 
 interface Thread {
@@ -80,9 +88,12 @@ export class ThreadPool implements RunPlace {
       },
     });
     this.#pool.on('workerCreate', ({ id }: { id: number }) => this.#adopt(id));
-    this.#pool.on('message', options.onMessage);
+    this.#pool.on('message', (message: unknown) => {
+      // A task can post what it likes to its thread's parent.
+      if (isThreadMessage(message)) options.onMessage(message);
+    });
     // Without a listener a throw in an idle thread would end the consumer.
-    this.#pool.on('error', (error: unknown) => options.onError(messageOf(error)));
+    this.#pool.on('error', (error: unknown) => options.onError(messageOf(error), this.#pool.threads.length));
     for (const { threadId } of this.#pool.threads) this.#adopt(threadId);
   }
 

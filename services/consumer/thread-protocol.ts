@@ -36,13 +36,28 @@ export interface PlainError {
 /** How a job ended where it ran. `replace`: the thread is not fit for another job. */
 export type ThreadOutcome = { json: string; replace?: boolean } | { error: PlainError; replace?: boolean };
 
+/** One line that a job printed or logged. */
+export interface OutputLine {
+  level: LogLevel;
+  message: string;
+  fields?: Record<string, unknown>;
+}
+
 /** Thread → consumer, while a job runs or after it. */
 export type ThreadMessage =
   | { type: 'progress'; id: string; value: unknown }
-  | { type: 'log'; id: string; task: string; level: LogLevel; message: string; fields?: Record<string, unknown> }
+  /** `dropped`: how many lines before these were too many to be told. */
+  | { type: 'lines'; id: string; task: string; lines: OutputLine[]; dropped: number }
   | { type: 'late_error'; id: string | undefined; task: string | undefined; text: string }
   /** A job started a child process, or one ended. */
   | { type: 'child'; id: string; pid: number; alive: boolean };
+
+const MESSAGE_TYPES: readonly unknown[] = ['progress', 'lines', 'late_error', 'child'] satisfies ThreadMessage['type'][];
+
+/** Whether something that came from a thread is one of our messages, and not what a task posted. */
+export function isThreadMessage(value: unknown): value is ThreadMessage {
+  return typeof value === 'object' && value !== null && 'type' in value && 'id' in value && MESSAGE_TYPES.includes(value.type);
+}
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 

@@ -25,10 +25,12 @@ async function expectHealthy() {
 
 describe('limits', () => {
   it('terminates a task that spins within 1 s of its hard limit, and the consumer lives on', async () => {
+    const id = await queue.submit('spin');
+    await queue.reaches(id, ['STARTED']);
     const startedAt = performance.now();
-    expect(await queue.result('spin')).toEqual({ state: 'FAILURE', result: 'TimeLimitExceeded(3)' });
+    expect(await queue.ends(id)).toEqual({ state: 'FAILURE', result: 'TimeLimitExceeded(3)' });
     const seconds = (performance.now() - startedAt) / 1000;
-    expect(seconds).toBeGreaterThanOrEqual(3);
+    expect(seconds).toBeGreaterThan(2.5);
     expect(seconds).toBeLessThan(4);
     await expectHealthy();
   });
@@ -76,11 +78,18 @@ describe('what a task does wrong is a FAILURE with a clear text', () => {
     ['exit', /^ThreadEnded: .*exit code 3/],
     ['overflow', /^RangeError: Maximum call stack size exceeded/],
     ['give_up', /^DoNotRetryError: it is of no use/],
+    ['proxy', /^Error: the task threw/],
+    ['getters', /^Error: the task threw something that cannot be described/],
   ])('%s', async (way, text) => {
     const { state, result } = await queue.result('misbehave', { way });
     expect(state).toBe('FAILURE');
     expect(result).toMatch(text);
     expect(result).not.toContain(tempDir.name);
+    await expectHealthy();
+  });
+
+  it('except that what it posts to its parent is nobody’s concern', async () => {
+    expect(await queue.result('misbehave', { way: 'garbage' })).toEqual({ state: 'SUCCESS', result: 'posted' });
     await expectHealthy();
   });
 

@@ -173,6 +173,15 @@ describe('what a job tells', () => {
     expect(lines[0]?.message).toBe('many 502');
   });
 
+  it('survives a flood of lines', async () => {
+    const id = await queue.submit('talks', { name: 'flood', lines: 300_000 });
+    expect((await queue.ends(id)).state).toBe('SUCCESS');
+    await until(async () => (await queue.log(id)).at(-1)?.message === 'flood logs', { what: 'the last line' });
+    expect(await queue.log(id)).toHaveLength(1000);
+    await consumer.waitForEvent('task.lines_dropped', { where: ({ jobId }) => jobId === id });
+    expect((await queue.result('noop')).state).toBe('SUCCESS');
+  });
+
   it('keeps its last progress', async () => {
     const id = await queue.submit('talks', { name: 'far' });
     await queue.ends(id);

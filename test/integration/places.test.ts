@@ -106,6 +106,25 @@ it('the place of a job whose consumer was killed is its own again, or free', asy
   await expectNoTraces();
 }, 60_000);
 
+it('a consumer that wakes up late does not give away the place that another holds by now', async () => {
+  const frozen = await queue.consumer({ WORKER_CONCURRENCY: '1' });
+  const [first = ''] = await submitted(1, 6000, 'one', 1);
+  await queue.reaches(first, ['STARTED']);
+  frozen.signal('SIGSTOP');
+  const awake = await queue.consumer({ WORKER_CONCURRENCY: '2' });
+  await awake.waitForEvent('job.recovered', { timeoutMs: 20_000 });
+  await until(() => readDiary(file).filter(({ event }) => event === 'start').length === 2, { what: 'the second start', timeoutMs: 20_000 });
+  const [second = ''] = await submitted(1, 100, 'one', 1);
+  await queue.reaches(second, ['RETRY']);
+  frozen.signal('SIGCONT');
+  await Promise.race([frozen.waitForEvent('job.lost'), frozen.waitForEvent('job.write_refused')]);
+  expect((await queue.ends(first, 25_000)).state).toBe('SUCCESS');
+  expect((await queue.ends(second)).state).toBe('SUCCESS');
+  const order = readDiary(file).filter(({ id, event }) => (id === first && event === 'end') || (id === second && event === 'start'));
+  expect(order.map(({ id }) => id)).toEqual([first, second]);
+  await expectNoTraces();
+}, 60_000);
+
 it("keeps a task's own concurrency in the whole cluster", async () => {
   await Promise.all([queue.consumer({ WORKER_CONCURRENCY: '3' }), queue.consumer({ WORKER_CONCURRENCY: '3' })]);
   const ids = await queue.jobs.submitAll(

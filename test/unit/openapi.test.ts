@@ -46,6 +46,7 @@ test('every task has its paths, its tag and both of its schemas', () => {
     '/create/grow',
     '/create/grow/batch',
     '/health',
+    '/jobs/{id}/logs',
     '/ready',
     '/revoke',
     '/run/get_circle_area',
