@@ -109,7 +109,7 @@ it('the place of a job whose consumer was killed is its own again, or free', asy
 it('a consumer that wakes up late does not give away the place that another holds by now', async () => {
   const frozen = await queue.consumer({ WORKER_CONCURRENCY: '1' });
   const [first = ''] = await submitted(1, 6000, 'one', 1);
-  await queue.reaches(first, ['STARTED']);
+  await until(() => readDiary(file).length === 1, { what: 'the first start' });
   frozen.signal('SIGSTOP');
   const awake = await queue.consumer({ WORKER_CONCURRENCY: '2' });
   await awake.waitForEvent('job.recovered', { timeoutMs: 20_000 });
