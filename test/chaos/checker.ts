@@ -134,10 +134,9 @@ function mostAtOnce(intervals: readonly Interval[]): number {
 }
 
 /** While jobs are submitted all the time, some must start all the time, except while a fault lasts. */
-function standstills({ diary, faults, acknowledged }: History): string[] {
+function standstills({ diary, faults, loadEndedMs }: History): string[] {
   const starts = diary.filter(({ event }) => event === 'start').map(({ atMs }) => atMs);
-  const lastSubmitted = Math.max(0, ...acknowledged.map(({ atMs }) => atMs));
-  const moments = [...starts, ...faults.map(({ toMs }) => toMs)].filter((at) => at <= lastSubmitted).sort((a, b) => a - b);
+  const moments = [...starts, ...faults.map(({ toMs }) => toMs)].filter((at) => at <= loadEndedMs).sort((a, b) => a - b);
   return moments.flatMap((at, index) => {
     const gap = (moments[index + 1] ?? at) - at;
     return gap > IDLE_MS && !faults.some(({ fromMs, toMs }) => fromMs < at + gap && toMs > at)

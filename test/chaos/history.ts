@@ -55,6 +55,8 @@ export interface History {
   /** What is left in Redis and among the processes when all is quiet; nothing, if all is well. */
   leftovers: string[];
   concurrency: number;
+  /** When the last job of the load was submitted. */
+  loadEndedMs: number;
   /** Whether Redis writes every command to the disk before it answers. */
   aofAlways: boolean;
 }

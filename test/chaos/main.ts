@@ -45,6 +45,7 @@ async function chaosRun(seed: number, dir: string): Promise<number> {
     load.start();
     await injectFaults(node, new Random(seed), nowMs() + Number(options.minutes) * 60_000, (fault) => faults.push(fault));
     await load.stop();
+    const loadEndedMs = nowMs();
     const finals = await atRest(load);
     const leftovers = [...(await node.leftovers()), ...(await serves(load, node))];
     const { acknowledged, revokes, observations } = load;
@@ -58,6 +59,7 @@ async function chaosRun(seed: number, dir: string): Promise<number> {
       handedBack: node.handedBack(),
       leftovers,
       concurrency: CONCURRENCY,
+      loadEndedMs,
       aofAlways,
     };
     const violations = violationsOf(history);
@@ -125,7 +127,7 @@ function keep(folder: string, seed: number, history: History, node: ChaosNode): 
 
 /** Changes that break a promise; a run on such a build must find it. */
 const breaks: Record<string, { file: string; from: string; to: string }> = {
-  revoke: { file: 'shared/job-scripts.ts', from: "redis.call('HSET', job, 'defa', '${REVOKED_WAITING}')", to: 'local unmarked = true' },
+  revoke: { file: 'shared/job-scripts.ts', from: "redis.call('HSET', job, 'defa',", to: "redis.call('HSET', job, 'ignored'," },
   places: { file: 'shared/job-scripts.ts', from: '< tonumber(ARGV[6]) then', to: '< 1000 then' },
 };
 
