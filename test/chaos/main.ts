@@ -35,9 +35,10 @@ const REST_MS = 120_000;
 const nodes = new Set<ChaosNode>();
 
 async function chaosRun(seed: number, dir: string): Promise<number> {
-  const node = await ChaosNode.start(dir);
+  const node = await ChaosNode.make(dir);
   nodes.add(node);
   try {
+    await node.start();
     const aofAlways = options.aof === 'always';
     if (aofAlways) await node.redis.config('SET', 'appendfsync', 'always');
     const load = new Load(node.origin, seed);

@@ -46,7 +46,7 @@ export class ChaosNode {
   }
 
   /** @param dir the project, or a copy of it with something broken */
-  static async start(dir: string = projectDir): Promise<ChaosNode> {
+  static async make(dir: string = projectDir): Promise<ChaosNode> {
     const files = tempDir('chaos');
     const env = {
       PATH: `${await folderWithRedis()}:${process.env['PATH'] ?? ''}`,
@@ -65,13 +65,13 @@ export class ChaosNode {
       DRAIN_TIMEOUT: '3',
       FILE_EXPIRATION_SECONDS: '3600',
     };
-    const node = new ChaosNode(dir, files, env);
-    const { code, output } = await node.#command('start');
-    if (code !== 0) {
-      await node.stop();
-      throw new Error(`the node did not start:\n${output}`);
-    }
-    return node;
+    return new ChaosNode(dir, files, env);
+  }
+
+  /** @throws Error with what it printed when it does not start */
+  async start(): Promise<void> {
+    const { code, output } = await this.#command('start');
+    if (code !== 0) throw new Error(`the node did not start:\n${output}`);
   }
 
   #command(...args: string[]) {
