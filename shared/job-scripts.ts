@@ -80,7 +80,8 @@ local function promote(key)
   end
   for index = #ready, 1, -1 do redis.call('RPUSH', KEYS[10], ready[index]) end
   if #ready > 0 then redis.call('ZADD', KEYS[11], 0, '0') end
-  if redis.call('EXISTS', line) == 0 then redis.call('ZREM', KEYS[12], key) end
+  -- As long as somebody runs or waits, the key is looked at again: the owner of a place may have died with nobody behind it.
+  if redis.call('EXISTS', line, places) == 0 then redis.call('ZREM', KEYS[12], key) end
 end
 `;
 
@@ -135,6 +136,7 @@ redis.call('ZADD', line, 'NX', ARGV[9], id)
 if redis.call('ZRANK', line, id) + redis.call('ZCARD', places) < tonumber(ARGV[6]) then
   redis.call('ZREM', line, id)
   redis.call('ZADD', places, clock + ARGV[7], id)
+  redis.call('ZADD', KEYS[12], 'NX', clock + ARGV[7], key)
   return 'taken'
 end
 redis.call('LREM', KEYS[3], 1, id)

@@ -35,10 +35,10 @@ async function submitted(count: number, pauseMs: number, key: string, max: numbe
 }
 
 /** Nothing of keyed concurrency is left in Redis. */
-async function expectNoTraces() {
+async function expectNoTraces(timeoutMs = 5000) {
   await until(
     async () => (await queue.redis.keys('fasttask:{noted_a}:*')).filter((key) => /:(places|line|held|looks)/.test(key)).length === 0,
-    { what: 'no place, line or held job to be left' },
+    { what: 'no place, line or held job to be left', timeoutMs },
   );
 }
 
@@ -104,6 +104,16 @@ it('the place of a job whose consumer was killed is its own again, or free', asy
   expect((await queue.ends(first, 25_000)).state).toBe('SUCCESS');
   expect((await queue.ends(second, 25_000)).state).toBe('SUCCESS');
   await expectNoTraces();
+}, 60_000);
+
+it('the place of a job that was revoked after its consumer was killed is free again', async () => {
+  const killed = await queue.consumer({ WORKER_CONCURRENCY: '1' });
+  const first = await queue.submit('noted_a', { file, pauseMs: 60_000 }, { concurrency: { ...place('one', 1), expireSeconds: 1 } });
+  await until(() => readDiary(file).length === 1, { what: 'the first start' });
+  await killed.kill9();
+  expect(await queue.jobs.revoke('noted_a', first)).toBe('started');
+  await queue.consumer({ WORKER_CONCURRENCY: '1' });
+  await expectNoTraces(25_000);
 }, 60_000);
 
 it('a consumer that wakes up late does not give away the place that another holds by now', async () => {
