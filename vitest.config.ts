@@ -35,7 +35,7 @@ export default defineConfig({
           include: ['test/integration/**/*.test.ts'],
           ...withProcesses,
           maxWorkers: 2,
-          testTimeout: 30_000,
+          testTimeout: 90_000,
           hookTimeout: 60_000,
           sequence: { groupOrder: 1 },
         },

@@ -70,12 +70,19 @@ local function promote(key)
   redis.call('ZREMRANGEBYSCORE', places, '-inf', time[1] * 1000 + math.floor(time[2] / 1000))
   local taken = redis.call('ZCARD', places)
   local ready = {}
-  for rank, other in ipairs(redis.call('ZRANGE', line, 0, 99)) do
-    local max = tonumber(redis.call('HGET', base .. other, 'cm') or '0')
-    if taken + rank > max then break end
-    if redis.call('ZREM', KEYS[9], other) == 1 then
-      redis.call('HDEL', base .. other, 'held')
-      ready[#ready + 1] = other
+  for _, other in ipairs(redis.call('ZRANGE', line, 0, 99)) do
+    local fields = redis.call('HMGET', base .. other, 'cm', 'finishedOn')
+    if not fields[1] or fields[2] then
+      -- It has ended where nobody could take it out of the line: it must not stand in the way for ever.
+      redis.call('ZREM', line, other)
+      redis.call('ZREM', KEYS[9], other)
+    else
+      taken = taken + 1
+      if taken > tonumber(fields[1]) then break end
+      if redis.call('ZREM', KEYS[9], other) == 1 then
+        redis.call('HDEL', base .. other, 'held')
+        ready[#ready + 1] = other
+      end
     end
   end
   for index = #ready, 1, -1 do redis.call('RPUSH', KEYS[10], ready[index]) end
@@ -92,9 +99,12 @@ if not found[1] then return 'unknown' end
 if found[2] then return 'ended' end
 if found[3] == '${REVOKED_WAITING}' then return 'repeated' end
 local outcome = 'waiting'
-if redis.call('EXISTS', KEYS[2]) == 1 and redis.call('LREM', KEYS[3], 1, id) > 0 then
+if redis.call('LREM', KEYS[3], 1, id) > 0 then
   outcome = 'started'
+  -- Its place stays until its owner has ended it, or its lease.
+  local key = leave_line()
   end_revoked('${REVOKED_RUNNING}')
+  if key then promote(key) end
 elseif redis.call('ZREM', KEYS[5], id) > 0 or redis.call('ZREM', KEYS[9], id) > 0 then
   outcome = 'retrying'
   local key = leave_line()

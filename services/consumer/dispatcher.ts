@@ -3,6 +3,7 @@
  * all lanes' markers wakes it; while every slot is taken it does not listen, so that idle nodes get the wake-ups.
  */
 import { randomUUID } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
 import { messageOf } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/logger.ts';
 import type { Redis } from '../../shared/redis.ts';
@@ -49,6 +50,10 @@ export class Dispatcher {
     this.#options = options;
     this.#lanes = options.lanes;
     this.#free = options.slots;
+    // While Redis was away there was nothing to hear.
+    options.blocking.on('ready', () => {
+      this.#heardAt = performance.now();
+    });
     for (const lane of this.#lanes) lane.onDue = () => this.#onDue(lane);
   }
 
@@ -59,7 +64,8 @@ export class Dispatcher {
 
   /** For how many milliseconds it has heard nothing from Redis although it listens: at the most the safety interval, normally. */
   get silentMs(): number {
-    return this.full || this.#stopping || this.#lanes.length === 0 ? 0 : performance.now() - this.#heardAt;
+    const listens = !this.full && !this.#stopping && this.#lanes.length > 0 && this.#options.blocking.status === 'ready';
+    return listens ? performance.now() - this.#heardAt : 0;
   }
 
   /** Makes the connection that it listens on anew. */
@@ -176,7 +182,9 @@ export class Dispatcher {
         this.#heardAt = performance.now();
         this.#onMarker(popped);
       } catch (error) {
-        if (!this.#stopping) this.#options.log.debug({ reason: messageOf(error) }, 'dispatcher.wait_failed');
+        if (this.#stopping) break;
+        this.#options.log.debug({ reason: messageOf(error) }, 'dispatcher.wait_failed');
+        await pause(REFUSED_PAUSE_MS);
       }
     }
   }
@@ -193,7 +201,7 @@ export class Dispatcher {
     const due = Number(score);
     if (due > Date.now()) return lane.wakeAt(due);
     lane.wake();
-    if (this.full) this.#handOn(lane);
+    if (this.full || this.#stopping) this.#handOn(lane);
     else this.#pump();
   }
 

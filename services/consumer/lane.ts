@@ -25,6 +25,29 @@ const NOT_OWNED = /Missing lock|Missing key|Lock mismatch|not in the active stat
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 2000;
 
+// KEYS job · ARGV 1 for a suspect. The job has not started, as far as anybody may see; BullMQ's own count of lost consumers makes a suspect.
+const UNSTART = `
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+redis.call('HINCRBY', KEYS[1], 'ats', -1)
+if ARGV[1] == '1' then redis.call('HINCRBY', KEYS[1], 'stc', 1) end
+return 1
+`;
+
+// KEYS stalled, locks · ARGV duration (ms), then id and token of each. BullMQ's own script writes the lock anew, which a full Redis refuses.
+const RENEW = `
+local lost = {}
+for index = 2, #KEYS do
+  local id, token = ARGV[2 * index - 2], ARGV[2 * index - 1]
+  if redis.call('GET', KEYS[index]) == token then
+    redis.call('PEXPIRE', KEYS[index], ARGV[1])
+    redis.call('SREM', KEYS[1], id)
+  else
+    lost[#lost + 1] = id
+  end
+end
+return lost
+`;
+
 export interface LaneOptions {
   task: LoadedTask;
   redis: Redis;
@@ -81,7 +104,7 @@ export class Lane {
       stalledInterval: STALLED_CHECK_MS,
       maxStalledCount: MAX_LOSSES,
     });
-    this.#worker.on('error', (error) => options.log.warn({ task: options.task.name, reason: error.message }, 'lane.failed'));
+    this.#worker.on('error', (error) => options.log.debug({ task: options.task.name, reason: error.message }, 'lane.failed'));
     this.#worker.on('stalled', options.onStalled);
   }
 
@@ -118,6 +141,8 @@ export class Lane {
     }
     const job: ClaimedJob = Job.fromJSON(this.#worker, data, id);
     job.token = token;
+    // A lost run is counted as started and never as ended; without this the job would look started at every retry.
+    if (job.stalledCounter > 0) this.#redis.hset(taskKeys(this.#prefix, this.name).job(id), 'ats', job.attemptsMade + 1).catch(() => {});
     return { lane: this, job, id, token, suspect: job.stalledCounter > 0 };
   }
 
@@ -165,12 +190,10 @@ export class Lane {
    */
   async handBack(claim: Claim, suspect = false): Promise<boolean> {
     const key = taskKeys(this.#prefix, this.name).job(claim.id);
-    // BullMQ's own count of lost consumers: above 0 a job is a suspect.
-    if (suspect) await this.#redis.hincrby(key, 'stc', 1);
     const written = await this.#unlessRefused(claim, () => claim.job.moveToWait(claim.token));
-    // It has not started, as far as anybody may see.
-    if (written !== 'refused') await this.#redis.hincrby(key, 'ats', -1);
-    return written !== 'refused';
+    if (written === 'refused') return false;
+    await this.#redis.eval(UNSTART, 1, key, suspect ? 1 : 0);
+    return true;
   }
 
   /** Writes the end of a job, again and again while Redis is full or busy: its lock is renewed meanwhile. */
@@ -191,16 +214,14 @@ export class Lane {
     }
   }
 
-  /** Renews locks. @returns ids whose lock is lost */
+  /** Renews locks, also while Redis is full. @returns ids whose lock is lost */
   async renew(claims: readonly Claim[]): Promise<string[]> {
-    const ids = claims.map(({ id }) => id);
-    return await this.#worker.extendJobLocks(
-      ids,
-      claims.map(({ token }) => token),
-      LOCK_MS,
-    );
+    const keys = taskKeys(this.#prefix, this.name);
+    const locks = claims.map(({ id }) => `${keys.job(id)}:lock`);
+    const pairs = claims.flatMap(({ id, token }) => [id, token]);
+    const lost: unknown = await this.#redis.eval(RENEW, locks.length + 1, keys.stalled, ...locks, LOCK_MS, ...pairs);
+    return Array.isArray(lost) ? lost.map(String) : [];
   }
-
   /** Removes at most `limit` jobs of a final state that ended more than `ageMs` ago. @returns how many */
   async clean(ageMs: number, limit: number, state: 'completed' | 'failed'): Promise<number> {
     return (await this.#worker.getBackend().cleanJobsByState(state, Date.now() - ageMs, limit)).length;

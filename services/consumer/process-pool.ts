@@ -40,7 +40,9 @@ class IsolatedRun implements Run {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
     let outcome: ThreadOutcome | undefined;
-    this.#child.on('message', (message: FromProcess) => {
+    this.#child.on('message', (message: FromProcess | null) => {
+      // A task can send what it likes.
+      if (message === null || typeof message !== 'object') return;
       if (message.type === 'begin') this.#beganAt = performance.now();
       else if (message.type === 'outcome') outcome = message.outcome;
       else if (isThreadMessage(message)) onMessage(message);

@@ -54,14 +54,30 @@ export class Processor {
     if (claim.job.deferredFailure !== undefined) return await this.#endUnstarted(claim, claim.job.deferredFailure);
     if ((await this.#places.take(claim)) !== 'taken') return undefined;
     try {
+      await this.#endEarlierRun(claim.id);
       if (this.#revoked.delete(claim.id)) return undefined;
       const job = this.#start(claim);
       const end = await this.#underLimits(job);
       return await this.#finish(job, end, mayFetchNext);
     } finally {
       this.#forget(claim);
-      await this.#places.giveBack(claim);
+      await this.#giveBack(claim);
     }
+  }
+
+  /** The job has come back to this consumer, because its lock was lost: what still runs of it here is ended first. */
+  async #endEarlierRun(id: string): Promise<void> {
+    const earlier = this.running.get(id);
+    if (earlier === undefined) return;
+    this.stop(earlier, 'lost');
+    await earlier.run.end;
+  }
+
+  /** The place is leased: one that cannot be given back now is free before long, and nothing else may suffer from it. */
+  async #giveBack(claim: Claim): Promise<void> {
+    await this.#places.giveBack(claim).catch((error: unknown) => {
+      this.#options.log.warn({ task: claim.lane.name, jobId: claim.id, reason: messageOf(error) }, 'place.not_given_back');
+    });
   }
 
   /** A job was revoked: its state stands already, its thread is ended. */
@@ -86,7 +102,7 @@ export class Processor {
     }
     const losses = claim.job.stalledCounter;
     await this.#fail(claim, { text: `ConsumerLost(${losses}): the job's consumer died ${losses} times while it ran`, kind: 'final' });
-    await this.#places.giveBack(claim);
+    await this.#giveBack(claim);
   }
 
   #start(claim: Claim): RunningJob {
@@ -140,11 +156,13 @@ export class Processor {
   async finishStuck(job: RunningJob): Promise<void> {
     await this.#finish(job, { ended: 'held by a native call' }, () => false);
     this.#forget(job.claim);
-    await this.#places.giveBack(job.claim);
+    await this.#giveBack(job.claim);
   }
 
   #forget(claim: Claim): void {
-    if (!this.running.delete(claim.id)) return;
+    // The same job may have come back to this consumer meanwhile: then the entry is not this claim's.
+    if (this.running.get(claim.id)?.claim !== claim) return;
+    this.running.delete(claim.id);
     this.#options.onOver(claim.id);
     this.done.set(claim.lane.name, (this.done.get(claim.lane.name) ?? 0) + 1);
   }

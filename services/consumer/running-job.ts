@@ -36,6 +36,7 @@ export class RunningJob {
   readonly #onStuck: (job: RunningJob) => void;
   readonly #startedAt = performance.now();
   #stopCause: StopCause | undefined;
+  #inGrace = false;
   #timer: NodeJS.Timeout | undefined;
   #durationMs: number | undefined;
 
@@ -60,14 +61,22 @@ export class RunningJob {
    * as it does: its thread is not known before.
    */
   stop(cause: StopCause, graceMs = 0): void {
-    if (this.#stopCause !== undefined || this.#durationMs !== undefined) return;
+    if (this.#durationMs !== undefined) return;
+    if (this.#stopCause !== undefined) {
+      // The hard limit holds during a grace, too.
+      if (cause === 'limit' && this.#inGrace) this.#terminate();
+      return;
+    }
     this.#stopCause = cause;
     if (cause === 'revoked') this.run.request(Request.revoke);
-    if (graceMs === 0) this.#terminate();
-    else this.#timer = setTimeout(() => this.#terminate(), graceMs);
+    this.#inGrace = graceMs > 0;
+    if (this.#inGrace) this.#timer = setTimeout(() => this.#terminate(), graceMs);
+    else this.#terminate();
   }
 
   #terminate(): void {
+    this.#inGrace = false;
+    clearTimeout(this.#timer);
     const begun = this.run.terminate();
     this.#timer = setTimeout(() => (begun ? this.#onStuck(this) : this.#terminate()), begun ? STUCK_MS : NOT_BEGUN_MS);
   }

@@ -29,9 +29,14 @@ export interface ThreadPoolOptions extends PlaceOptions {
 interface Thread {
   readonly id: number;
   readonly worker: Worker;
+  /** Jobs that were posted to it and have not ended, those that have not begun included. */
+  readonly usage: () => number;
+  /** Jobs that ended in it. */
   jobs: number;
   /** Takes no further job and is ended once it has none. */
   retiring: boolean;
+  /** It was ended because it was due, and not because of a job. */
+  retired: boolean;
   /** A job left something behind in it. */
   tainted: boolean;
   /** Slots for whose jobs the thread is being ended. */
@@ -80,21 +85,22 @@ export class ThreadPool implements RunPlace {
       // 'sync' would block a thread's event loop between jobs.
       atomics: 'disabled',
       loadBalancer: (_, workers) => {
-        const fit = workers.filter(({ id, currentUsage }) => currentUsage < jobsPerThread && this.#threads.get(id)?.retiring === false);
+        const fit = workers.filter(
+          ({ id, currentUsage }) => currentUsage < jobsPerThread && this.#takesJobs(this.#threads.get(id), currentUsage),
+        );
         return fit.reduce<(typeof fit)[number] | null>(
           (least, next) => (least === null || next.currentUsage < least.currentUsage ? next : least),
           null,
         );
       },
     });
-    this.#pool.on('workerCreate', ({ id }: { id: number }) => this.#adopt(id));
+    this.#pool.on('workerCreate', (worker: { id: number; currentUsage: number }) => this.#adopt(worker));
     this.#pool.on('message', (message: unknown) => {
       // A task can post what it likes to its thread's parent.
       if (isThreadMessage(message)) options.onMessage(message);
     });
     // Without a listener a throw in an idle thread would end the consumer.
     this.#pool.on('error', (error: unknown) => options.onError(messageOf(error), this.#pool.threads.length));
-    for (const { threadId } of this.#pool.threads) this.#adopt(threadId);
   }
 
   /** Starts a job. The caller never starts more than `slots` at once. */
@@ -153,6 +159,10 @@ export class ThreadPool implements RunPlace {
     for (const slot of slots) {
       if (this.#verdicts.has(slot)) continue;
       const code = this.#slots.blamed(slot);
+      if (thread.retired) {
+        this.#verdicts.set(slot, { innocent: true, suspect: false });
+        continue;
+      }
       if (guilty.includes(slot) || slots.length === 1)
         this.#verdicts.set(slot, { ended: code === undefined ? reason : `exit code ${code}` });
       else this.#verdicts.set(slot, { innocent: true, suspect: guilty.length === 0 });
@@ -171,15 +181,29 @@ export class ThreadPool implements RunPlace {
     thread.tainted ||= replace;
     const inUse = [...this.#threads.values()].filter(({ retiring }) => !retiring).length;
     if (thread.tainted || thread.jobs >= this.#options.maxJobsPerThread || inUse > this.#kept) thread.retiring = true;
-    if (!thread.retiring || this.#slotsOf(thread).some((other) => other !== slot)) return;
-    if (thread.tainted) setTimeout(() => void thread.worker.terminate(), LATE_MS);
-    else void thread.worker.terminate();
+    if (!thread.retiring) return;
+    if (thread.tainted) setTimeout(() => this.#retire(thread), LATE_MS);
+    else this.#retire(thread);
   }
 
-  #adopt(id: number): void {
+  /** Ends a thread that has no job. Piscina may have posted one before the thread was known to retire: that one's end comes here again. */
+  #retire(thread: Thread): void {
+    if (thread.usage() > 0) return;
+    thread.retired = true;
+    void thread.worker.terminate();
+  }
+
+  /** Whether a thread may be given another job beside those that it has. */
+  #takesJobs(thread: Thread | undefined, usage: number): boolean {
+    return thread?.retiring === false && thread.jobs + usage < this.#options.maxJobsPerThread;
+  }
+
+  #adopt(created: { id: number; currentUsage: number }): void {
+    const { id } = created;
     const worker = this.#pool.threads.find(({ threadId }) => threadId === id);
     if (worker === undefined || this.#threads.has(id)) return;
-    const thread: Thread = { id, worker, jobs: 0, retiring: false, tainted: false, condemned: new Set() };
+    const usage = () => created.currentUsage;
+    const thread: Thread = { id, worker, usage, jobs: 0, retiring: false, retired: false, tainted: false, condemned: new Set() };
     this.#threads.set(id, thread);
     worker.once('error', (error: unknown) => this.#judge(thread, messageOf(error)));
     worker.once('exit', (code) => {

@@ -56,7 +56,16 @@ const MESSAGE_TYPES: readonly unknown[] = ['progress', 'lines', 'late_error', 'c
 
 /** Whether something that came from a thread is one of our messages, and not what a task posted. */
 export function isThreadMessage(value: unknown): value is ThreadMessage {
-  return typeof value === 'object' && value !== null && 'type' in value && 'id' in value && MESSAGE_TYPES.includes(value.type);
+  if (typeof value !== 'object' || value === null || !('type' in value) || !MESSAGE_TYPES.includes(value.type)) return false;
+  if (!('id' in value) || (value.type !== 'late_error' && typeof value.id !== 'string')) return false;
+  if (value.type === 'child') return 'pid' in value && typeof value.pid === 'number';
+  return value.type !== 'lines' || ('lines' in value && Array.isArray(value.lines) && value.lines.every(isOutputLine));
+}
+
+const LEVELS: readonly unknown[] = ['debug', 'info', 'warn', 'error'] satisfies LogLevel[];
+
+function isOutputLine(value: unknown): value is OutputLine {
+  return typeof value === 'object' && value !== null && 'level' in value && LEVELS.includes(value.level) && 'message' in value;
 }
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';

@@ -103,7 +103,7 @@ export class Upkeep {
 
   async #renewLocks(): Promise<void> {
     const jobs = [...this.#options.processor.running.values()];
-    await Promise.all(
+    const lanes = await Promise.allSettled(
       this.#options.lanes.map(async (lane) => {
         const claims = jobs.map(({ claim }) => claim).filter((claim) => claim.lane === lane);
         if (claims.length === 0) return;
@@ -114,6 +114,7 @@ export class Upkeep {
       }),
     );
     await this.#options.processor.renewPlaces();
+    for (const lane of lanes) if (lane.status === 'rejected') throw lane.reason;
   }
 
   /** Frees results that have expired everywhere: the longest time for which any consumer online keeps them has passed. */

@@ -1,152 +1,289 @@
-/** Checks a history against the promises of the design. Knows nothing of how the run was made. */
-import type { Acknowledged, DiaryLine, History } from './history.ts';
+/**
+ * Judges a history by the promises of the design. Where a fault explains what is seen, it is no violation: a check that cannot be
+ * sure says nothing, so that whatever it says is worth a look.
+ */
+import type { AcknowledgedJob, Fault, History, Sighting } from './history.ts';
+import { firstExcess, type Interval, intervalsOf, isTouched } from './overlaps.ts';
+import { AT_ONCE, kindOf } from './workload.ts';
 
-const FINAL = ['SUCCESS', 'FAILURE', 'REVOKED'];
+export type Rule = 'missing' | 'unfinished' | 'changed' | 'outcome' | 'starts' | 'revoked' | 'cap' | 'places' | 'residue' | 'progress';
 
-/** Starts that a task's own retries allow. */
-const TRIES: Record<Acknowledged['task'], number> = { waits: 1, limited: 1, isolated: 1, spins: 1, fails: 3, exits: 1 };
+export interface Violation {
+  rule: Rule;
+  /** The jobs that it is about. */
+  ids: string[];
+  text: string;
+}
 
-/** A job may lose its consumer once and run again; the second loss convicts it. */
-const LOSSES = 1;
+export interface Verdict {
+  violations: Violation[];
+  /** Jobs that a kill of Redis excuses from being there. */
+  excused: string[];
+}
 
-/** What Redis may forget when it is killed: everysec writes once a second, and waits a second more when the disk is slow. */
-const FORGOTTEN_MS = 2000;
+/** A Redis that writes to its disk every second may lose what it was told this long before its kill, in milliseconds. */
+const UNSAVED_MS = 2000;
 
-/** Longest time in which no job starts although there is work and no fault is under way. */
-const IDLE_MS = 15_000;
+/** Answers that Redis gave before its kill may be read this much later, in milliseconds. */
+const LATE_READ_MS = 1000;
 
-/** The violations of a history, as sentences; none if all promises were kept. */
-export function violationsOf(history: History): string[] {
-  return [
-    ...missing(history),
-    ...unfinished(history),
-    ...changedEnds(history),
-    ...startedTooOften(history),
-    ...startedAfterRevoke(history),
-    ...tooManyAtOnce(history),
-    ...standstills(history),
-    ...history.leftovers.map((what) => `left over: ${what}`),
+/** A consumer that lost its jobs is noticed within this time, in milliseconds (promise 5). */
+const HEALED_MS = 15_000;
+
+/** Checks every promise. */
+export function check(history: History): Verdict {
+  const facts = new Facts(history);
+  const violations = [
+    ...missing(facts),
+    ...unfinished(facts),
+    ...changed(facts),
+    ...outcomes(facts),
+    ...starts(facts),
+    ...revoked(facts),
+    ...overCap(facts),
+    ...overPlaces(facts),
+    ...progress(facts),
+    ...residue(facts),
   ];
+  return {
+    violations,
+    excused: absentees(facts)
+      .filter((job) => facts.mayBeUnsaved(job.acknowledgedAt))
+      .map(({ id }) => id),
+  };
 }
 
-/** The kills of Redis that may have made it forget something that happened between two moments. */
-function forgetfulKills({ faults, aofAlways }: History, fromMs: number, toMs: number): number {
-  if (aofAlways) return 0;
-  const kills = faults.filter(({ kind, target }) => kind === 'kill' && target === 'redis');
-  return kills.filter((kill) => kill.fromMs >= fromMs && kill.fromMs - FORGOTTEN_MS <= toMs).length;
+/** A history with what several checks ask of it. */
+class Facts {
+  readonly history: History;
+  readonly intervals: readonly Interval[];
+  readonly ends: ReadonlyMap<string, Sighting>;
+  readonly startsOf: ReadonlyMap<string, History['executions']>;
+
+  constructor(history: History) {
+    this.history = history;
+    this.intervals = intervalsOf(history.executions);
+    this.ends = new Map(history.ends.map((end) => [end.id, end]));
+    this.startsOf = groupedById(history.executions.filter(({ event }) => event === 'start'));
+  }
+
+  /** Whether what Redis was told at this time may have gone with it. */
+  mayBeUnsaved(at: number): boolean {
+    return this.unsavedKills(at, at) > 0;
+  }
+
+  /** Kills of Redis that may have undone something of the time between. */
+  unsavedKills(from: number, to: number): number {
+    if (this.history.fsyncAlways) return 0;
+    return this.history.faults.filter(
+      (fault) => fault.kind === 'kill' && fault.target === 'redis' && to >= fault.from - UNSAVED_MS && from <= fault.from + LATE_READ_MS,
+    ).length;
+  }
+
+  /** Faults that may have cost a consumer the locks of its jobs. */
+  losses(from: number, to: number): Fault[] {
+    return this.history.faults.filter((fault) => costsLocks(fault) && fault.from <= to && fault.to + HEALED_MS >= from);
+  }
 }
 
-function missing(history: History): string[] {
-  const submitted = new Map(history.acknowledged.map((job) => [job.id, job]));
-  return history.finals
-    .filter(
-      ({ id, state }) => state === 'missing' && forgetfulKills(history, submitted.get(id)?.sentMs ?? 0, submitted.get(id)?.atMs ?? 0) === 0,
+function costsLocks({ kind, target }: Fault): boolean {
+  return target !== 'api' && kind !== 'forget';
+}
+
+function absentees({ history, ends }: Facts): AcknowledgedJob[] {
+  return history.jobs.filter(({ id }) => ends.get(id)?.state === 'MISSING');
+}
+
+/** Promise 1: what was acknowledged is there. */
+function missing(facts: Facts): Violation[] {
+  const acknowledged = new Map(facts.history.jobs.map((job) => [job.id, job]));
+  const gone = facts.history.sightings.filter(({ state }) => state === 'MISSING').flatMap(({ id }) => acknowledged.get(id) ?? []);
+  const all = new Set([...absentees(facts), ...gone]);
+  return [...all]
+    .filter((job) => !facts.mayBeUnsaved(job.acknowledgedAt))
+    .map(({ id }) => violation('missing', [id], 'was acknowledged, and a check answered 404'));
+}
+
+/** Promise 1: it came to an end. */
+function unfinished({ history, ends }: Facts): Violation[] {
+  return history.jobs
+    .map(({ id }) => ({ id, state: ends.get(id)?.state ?? 'never looked at' }))
+    .filter(({ state }) => state !== 'MISSING' && !isFinal(state))
+    .map(({ id, state }) => violation('unfinished', [id], `is ${state} after everything has come to rest`));
+}
+
+/** An end is one end: what was seen as final is never seen otherwise. */
+function changed(facts: Facts): Violation[] {
+  const all = groupedById([...facts.history.sightings, ...facts.history.ends]);
+  return [...all].flatMap(([id, sightings]) => {
+    const inOrder = [...sightings].sort((a, b) => a.answeredAt - b.answeredAt);
+    const first = inOrder.find(({ state }) => isFinal(state));
+    const other = first && inOrder.find((seen) => seen.sentAt >= first.answeredAt && told(seen) !== told(first));
+    if (first === undefined || other === undefined || facts.mayBeUnsaved(first.answeredAt)) return [];
+    return [violation('changed', [id], `was ${told(first)} at ${first.answeredAt}, and ${told(other)} at ${other.answeredAt}`)];
+  });
+}
+
+/** A job ends as its task says, unless a revoke or a fault explains another end. */
+function outcomes(facts: Facts): Violation[] {
+  return facts.history.jobs.flatMap((job) => {
+    const end = facts.ends.get(job.id);
+    if (
+      end === undefined ||
+      !isFinal(end.state) ||
+      kindOf(job.task)
+        .endsAs(job.failures ?? 0)
+        .test(told(end))
     )
-    .map(({ id }) => `acknowledged and gone: ${id}`);
-}
-
-function unfinished({ finals }: History): string[] {
-  return finals
-    .filter(({ state }) => state !== 'missing' && !FINAL.includes(state))
-    .map(({ id, state }) => `never ended: ${id} is ${state}`);
-}
-
-function changedEnds(history: History): string[] {
-  const ends = new Map<string, { state: string; atMs: number }>();
-  const violations: string[] = [];
-  for (const { id, state, atMs } of [...history.observations, ...history.finals]) {
-    const end = ends.get(id);
-    if (end === undefined && FINAL.includes(state)) ends.set(id, { state, atMs });
-    if (end === undefined || end.state === state) continue;
-    // The end itself may be what Redis forgot; it was written at some moment before it was seen.
-    if (forgetfulKills(history, end.atMs - IDLE_MS, end.atMs) === 0)
-      violations.push(`changed its end: ${id} was ${end.state}, is ${state}`);
-  }
-  return violations;
-}
-
-function startedTooOften(history: History): string[] {
-  const starts = startsById(history.diary);
-  return history.acknowledged.flatMap(({ id, task, sentMs }) => {
-    const times = starts.get(id) ?? [];
-    const forgotten = forgetfulKills(history, sentMs, Math.max(sentMs, ...times));
-    const allowed = TRIES[task] + LOSSES + (history.handedBack[id] ?? 0) + forgotten;
-    return times.length > allowed ? [`started ${times.length} times, at most ${allowed} allowed: ${id}`] : [];
+      return [];
+    return explained(facts, job, end) ? [] : [violation('outcome', [job.id], `ended as ${told(end).slice(0, 200)}`)];
   });
 }
 
-function startedAfterRevoke(history: History): string[] {
-  const starts = startsById(history.diary);
-  return history.revokes.flatMap(({ id, message, atMs }) => {
-    if (!message.includes('pending') || forgetfulKills(history, atMs - FORGOTTEN_MS, atMs) > 0) return [];
-    const late = (starts.get(id) ?? []).filter((start) => start > atMs);
-    return late.length > 0 ? [`started ${Math.round((late[0] ?? 0) - atMs)} ms after its revoke: ${id}`] : [];
+function explained(facts: Facts, job: AcknowledgedJob, end: Sighting): boolean {
+  const { faults, revokes } = facts.history;
+  if (end.state === 'REVOKED') return revokes.some(({ id }) => id === job.id);
+  if (/^"ConsumerLost\(/.test(end.result)) return facts.losses(job.sentAt, end.answeredAt).length >= 2;
+  // The limits of a job in a frozen consumer are looked at when it goes on.
+  if (!/TimeLimitExceeded/.test(end.result)) return false;
+  const own = facts.startsOf.get(job.id) ?? [];
+  return faults.some(
+    ({ kind, pid, from, to }) => kind === 'pause' && own.some(({ owner, at }) => owner === pid && at <= to && at >= from - HEALED_MS),
+  );
+}
+
+/** Promise 4: no more starts than tries and lost consumers explain. Jobs that were never acknowledged count too. */
+function starts(facts: Facts): Violation[] {
+  const comebacks = groupedById(facts.history.comebacks);
+  return [...facts.startsOf].flatMap(([id, own]) => {
+    const [first, last] = [Math.min(...own.map(({ at }) => at)), Math.max(...own.map(({ at }) => at))];
+    const handedBack = (comebacks.get(id) ?? []).filter(({ event }) => event === 'job.handed_back').length;
+    const lost = Math.min(1, facts.losses(first, last).length);
+    const allowed = 1 + kindOf(own[0]?.task ?? '').retries + handedBack + lost + facts.unsavedKills(first, last);
+    if (own.length <= allowed) return [];
+    return [violation('starts', [id], `started ${own.length} times, ${allowed} are explained (${handedBack} handed back, ${lost} lost)`)];
   });
 }
 
-/** Only jobs that ran once, undisturbed, count: so an alarm is never false. */
-function tooManyAtOnce(history: History): string[] {
-  const intervals = undisturbed(history);
-  const keyed = new Map(history.acknowledged.map(({ id, key }) => [id, key]));
-  const tasks = new Map(history.acknowledged.map(({ id, task }) => [id, task]));
-  const keys = [...new Set([...keyed.values()].filter((key) => key !== undefined))];
-  const groups: [string, number, Interval[]][] = [
-    ['of the node', history.concurrency, intervals],
-    ['of the task limited', 2, intervals.filter(({ id }) => tasks.get(id) === 'limited')],
-    ...keys.map((key): [string, number, Interval[]] => [`of the key ${key}`, 2, intervals.filter(({ id }) => keyed.get(id) === key)]),
+const NOT_RUNNING = /pending|retrying/;
+const EFFECTIVE = /pending|started|retrying/;
+
+/** Promise 3: what was revoked before it ran never runs, and what was revoked stays so. */
+function revoked(facts: Facts): Violation[] {
+  return facts.history.revokes.flatMap(({ id, answeredAt, message }) => {
+    if (!EFFECTIVE.test(message) || message.includes('ended') || facts.mayBeUnsaved(answeredAt)) return [];
+    const found: Violation[] = [];
+    const late = (facts.startsOf.get(id) ?? []).find(({ at }) => at > answeredAt);
+    if (NOT_RUNNING.test(message) && late !== undefined)
+      found.push(violation('revoked', [id], `started ${(late.at - answeredAt).toFixed(1)} ms after the answer "${message}"`));
+    const end = facts.ends.get(id);
+    if (end !== undefined && isFinal(end.state) && end.state !== 'REVOKED')
+      found.push(violation('revoked', [id], `was revoked ("${message}") and ended as ${told(end).slice(0, 200)}`));
+    return found;
+  });
+}
+
+/** A node and each of its consumers run no more jobs at once than they have slots. */
+function overCap({ history, intervals }: Facts): Violation[] {
+  // The child process of a killed consumer may outlive it for a moment.
+  const ended = history.faults.filter(({ kind, target }) => target === 'consumer' && (kind === 'kill' || kind === 'restart'));
+  const sure = intervals.filter((interval) => !ended.some((fault) => isTouched(interval, fault)));
+  const owners = [...new Set(sure.map(({ owner }) => owner))];
+  return [
+    excess('cap', sure, history.slots, 'on the node'),
+    ...owners.map((pid) =>
+      excess(
+        'cap',
+        sure.filter(({ owner }) => owner === pid),
+        history.slotsOfProcess,
+        `in consumer ${pid}`,
+      ),
+    ),
+  ].flat();
+}
+
+/** Keyed concurrency, and that of a task. */
+function overPlaces({ history, intervals }: Facts): Violation[] {
+  const disturbing = history.faults.filter(costsLocks);
+  const sure = intervals.filter((interval) => !disturbing.some((fault) => concerns(fault, interval) && isTouched(interval, fault)));
+  const keys = [...new Set(sure.flatMap(({ key }) => key ?? []))];
+  return [
+    ...keys.map((key) =>
+      excess(
+        'places',
+        sure.filter((interval) => interval.key === key),
+        AT_ONCE,
+        `with the key ${key}`,
+      ),
+    ),
+    excess(
+      'places',
+      sure.filter(({ task }) => task === 'two_at_once'),
+      AT_ONCE,
+      'of the task two_at_once',
+    ),
+  ].flat();
+}
+
+function concerns({ target, pid }: Fault, { owner }: Interval): boolean {
+  return target === 'redis' || pid === 0 || pid === owner;
+}
+
+function excess(rule: Rule, intervals: readonly Interval[], most: number, where: string): Violation[] {
+  const found = firstExcess(intervals, most);
+  if (found.length === 0) return [];
+  const times = found.map(({ from, to, owner }) => `${from.toFixed(1)}–${to.toFixed(1)} (${owner})`);
+  return [
+    violation(
+      rule,
+      found.map(({ id }) => id),
+      `${found.length} jobs at once ${where}, at most ${most} expected: ${times.join(', ')}`,
+    ),
   ];
-  return groups.flatMap(([what, most, group]) => {
-    const seen = mostAtOnce(group);
-    return seen > most ? [`${seen} jobs ${what} ran at once, at most ${most} may`] : [];
+}
+
+/** Promise 5: jobs are started again within 15 s of a fault's end, where the next fault leaves that much time. */
+function progress({ history }: Facts): Violation[] {
+  const { faults, executions, loadEndedAt } = history;
+  return faults.flatMap((fault) => {
+    const { kind, target, to } = fault;
+    const nextAt = Math.min(loadEndedAt, ...faults.filter((other) => other !== fault && other.from >= to).map(({ from }) => from));
+    const goesOn = executions.some(({ event, at }) => event === 'start' && at > to && at <= to + HEALED_MS);
+    if (goesOn || nextAt < to + HEALED_MS) return [];
+    return [violation('progress', [], `no job started within ${HEALED_MS / 1000} s after ${kind} ${target} ended at ${to}`)];
   });
 }
 
-interface Interval {
-  id: string;
-  fromMs: number;
-  toMs: number;
+/** Nothing is left behind. */
+function residue({ history }: Facts): Violation[] {
+  const { settled, healthy, keys, unfinished: hashes, processes, threads, files } = history.residue;
+  const found: Violation[] = [];
+  if (!settled) found.push(violation('residue', [], 'the queues did not run empty in time'));
+  if (!healthy) found.push(violation('residue', [], 'a fresh job did not succeed'));
+  for (const [what, list] of Object.entries({ keys, processes, threads, files }))
+    if (list.length > 0) found.push(violation('residue', [], `${what} left behind: ${list.slice(0, 20).join(', ')}`));
+  if (hashes.length > 0) found.push(violation('residue', hashes.slice(0, 20), `${hashes.length} jobs in Redis have no end`));
+  return found;
 }
 
-function undisturbed(history: History): Interval[] {
-  const lines = new Map<string, DiaryLine[]>();
-  for (const line of history.diary) lines.set(line.id, [...(lines.get(line.id) ?? []), line]);
-  return [...lines].flatMap(([id, [start, end, ...more]]) => {
-    if (start?.event !== 'start' || end?.event !== 'end' || more.length > 0 || start.pid !== end.pid) return [];
-    const disturbed = history.faults.some(({ fromMs, toMs }) => fromMs - FORGOTTEN_MS <= end.atMs && toMs + FORGOTTEN_MS >= start.atMs);
-    return disturbed ? [] : [{ id, fromMs: start.atMs, toMs: end.atMs }];
-  });
+function violation(rule: Rule, ids: string[], text: string): Violation {
+  return { rule, ids, text };
 }
 
-function mostAtOnce(intervals: readonly Interval[]): number {
-  const steps = intervals
-    .flatMap(({ fromMs, toMs }) => [
-      { at: fromMs, by: 1 },
-      { at: toMs, by: -1 },
-    ])
-    .sort((a, b) => a.at - b.at || a.by - b.by);
-  let running = 0;
-  let most = 0;
-  for (const { by } of steps) {
-    running += by;
-    most = Math.max(most, running);
+function isFinal(state: string): boolean {
+  return state === 'SUCCESS' || state === 'FAILURE' || state === 'REVOKED';
+}
+
+function told({ state, result }: Sighting): string {
+  return `${state} ${result}`;
+}
+
+function groupedById<T extends { id: string }>(list: readonly T[]): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const item of list) {
+    const group = groups.get(item.id);
+    if (group === undefined) groups.set(item.id, [item]);
+    else group.push(item);
   }
-  return most;
-}
-
-/** While jobs are submitted all the time, some must start all the time, except while a fault lasts. */
-function standstills({ diary, faults, loadEndedMs }: History): string[] {
-  const starts = diary.filter(({ event }) => event === 'start').map(({ atMs }) => atMs);
-  const moments = [...starts, ...faults.map(({ toMs }) => toMs)].filter((at) => at <= loadEndedMs).sort((a, b) => a - b);
-  return moments.flatMap((at, index) => {
-    const gap = (moments[index + 1] ?? at) - at;
-    return gap > IDLE_MS && !faults.some(({ fromMs, toMs }) => fromMs < at + gap && toMs > at)
-      ? [`nothing started for ${Math.round(gap)} ms`]
-      : [];
-  });
-}
-
-function startsById(diary: readonly DiaryLine[]): Map<string, number[]> {
-  const starts = new Map<string, number[]>();
-  for (const { event, id, atMs } of diary) if (event === 'start') starts.set(id, [...(starts.get(id) ?? []), atMs]);
-  return starts;
+  return groups;
 }

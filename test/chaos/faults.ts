@@ -1,90 +1,105 @@
-/** What goes wrong in a chaos run, one thing after another, by chance. */
-import { setTimeout as pause } from 'node:timers/promises';
-import { type Fault, nowMs } from './history.ts';
-import type { AppName, ChaosNode } from './node.ts';
-import type { Random } from './random.ts';
+/** What goes wrong, one thing after another, with pauses in which the installation must recover. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Fault, now } from './history.ts';
+import type { ChaosNode } from './node.ts';
+import { signal } from './process-table.ts';
+import { Random } from './random.ts';
 
-const APPS: readonly [AppName, ...AppName[]] = ['api', 'consumer', 'consumer', 'redis'];
+type Harm = Pick<Fault, 'kind' | 'target'> & { weight: number };
 
-type Injection = (node: ChaosNode, random: Random) => Promise<{ kind: string; target: string } | undefined>;
-
-const injections: readonly [Injection, ...Injection[]] = [
-  killOne,
-  killOne,
-  freezeOne,
-  cutConnections,
-  forgetScripts,
-  fillMemory,
-  restartApp,
+const harms: readonly Harm[] = [
+  { kind: 'kill', target: 'consumer', weight: 5 },
+  { kind: 'kill', target: 'redis', weight: 3 },
+  { kind: 'kill', target: 'api', weight: 2 },
+  { kind: 'pause', target: 'consumer', weight: 3 },
+  { kind: 'pause', target: 'redis', weight: 2 },
+  { kind: 'pause', target: 'api', weight: 1 },
+  { kind: 'cut', target: 'redis', weight: 3 },
+  { kind: 'forget', target: 'redis', weight: 2 },
+  { kind: 'fill', target: 'redis', weight: 2 },
+  { kind: 'restart', target: 'consumer', weight: 2 },
+  { kind: 'restart', target: 'api', weight: 1 },
 ];
 
-/** Injects faults until `untilMs`; each has ended when this returns. */
-export async function injectFaults(node: ChaosNode, random: Random, untilMs: number, onFault: (fault: Fault) => void): Promise<void> {
-  while (nowMs() < untilMs) {
-    await pause(random.between(800, 4000));
-    const fromMs = nowMs();
-    const fault = await random.pick(injections)(node, random);
-    if (fault !== undefined) onFault({ ...fault, fromMs, toMs: nowMs() });
+const SHORTEST_PAUSE_MS = 1000;
+const LONGEST_PAUSE_MS = 15_000;
+
+/** Bytes that a full Redis has left. */
+const HEADROOM = 100_000;
+
+/** After most faults the next one comes soon; after some, late enough to see that work goes on (15 s). */
+const SOON_MS = [1000, 5000] as const;
+const LATE_MS = [15_500, 18_000] as const;
+const LATE_CHANCE = 0.15;
+
+export class Faults {
+  readonly done: Fault[] = [];
+  readonly #node: ChaosNode;
+  readonly #random: Random;
+  readonly #say: (line: string) => void;
+
+  constructor(node: ChaosNode, seed: number, say: (line: string) => void) {
+    this.#node = node;
+    this.#random = new Random(seed, 'faults');
+    this.#say = say;
   }
-}
 
-async function onePid(node: ChaosNode, app: AppName, random: Random): Promise<number | undefined> {
-  const pids = await node.pids(app);
-  return pids[Math.floor(random.next() * pids.length)];
-}
-
-async function killOne(node: ChaosNode, random: Random) {
-  const target = random.pick(APPS);
-  return (await send(node, random, target, 'SIGKILL')) ? { kind: 'kill', target } : undefined;
-}
-
-async function freezeOne(node: ChaosNode, random: Random) {
-  const target = random.pick(APPS);
-  const pid = await send(node, random, target, 'SIGSTOP');
-  if (pid === undefined) return undefined;
-  await pause(random.between(500, target === 'redis' ? 4000 : 12_000));
-  signal(pid, 'SIGCONT');
-  return { kind: 'freeze', target };
-}
-
-async function send(node: ChaosNode, random: Random, app: AppName, name: NodeJS.Signals): Promise<number | undefined> {
-  const pid = await onePid(node, app, random);
-  return pid !== undefined && signal(pid, name) ? pid : undefined;
-}
-
-function signal(pid: number, name: NodeJS.Signals): boolean {
-  try {
-    process.kill(pid, name);
-    return true;
-  } catch {
-    // It ended by itself meanwhile.
-    return false;
+  /** Does harm until `until` (a time of `now()`), or until the signal. */
+  async run(until: number, aborted: AbortSignal): Promise<void> {
+    while (!aborted.aborted) {
+      const [least, most] = this.#random.chance(LATE_CHANCE) ? LATE_MS : SOON_MS;
+      const gapMs = this.#random.between(least, most);
+      const harm = this.#random.weighted(harms);
+      const ms = this.#random.between(SHORTEST_PAUSE_MS, LONGEST_PAUSE_MS);
+      if (now() + gapMs > until) return;
+      await delay(gapMs, undefined, { signal: aborted }).catch(() => undefined);
+      if (!aborted.aborted) await this.#do(harm, Math.min(ms, Math.max(SHORTEST_PAUSE_MS, until - now())), aborted);
+    }
   }
-}
 
-async function cutConnections({ redis }: ChaosNode) {
-  for (const type of ['normal', 'pubsub']) await redis.call('CLIENT', 'KILL', 'TYPE', type, 'SKIPME', 'yes');
-  return { kind: 'cut', target: 'connections' };
-}
+  async #do({ kind, target }: Harm, ms: number, aborted: AbortSignal): Promise<void> {
+    const pids = kind === 'kill' || kind === 'pause' ? await this.#node.pids(target) : [];
+    const pid = pids.length === 0 ? 0 : this.#random.pick(pids);
+    const from = now();
+    try {
+      await this.#harm({ kind, target, pid, ms }, aborted);
+    } catch (error) {
+      // It came too soon after the last one: the target is still away.
+      this.#say(`  ${kind} ${target} did not work: ${error instanceof Error ? error.message : String(error)}`);
+    }
+    this.done.push({ kind, target, pid, from, to: now() });
+    this.#say(`  ${from.toFixed(0)}: ${kind} ${target}${pid === 0 ? '' : ` ${pid}`}, ${((now() - from) / 1000).toFixed(1)} s`);
+  }
 
-async function forgetScripts({ redis }: ChaosNode) {
-  await redis.script('FLUSH');
-  return { kind: 'flush', target: 'scripts' };
-}
-
-async function fillMemory({ redis }: ChaosNode, random: Random) {
-  const used = Number(/used_memory:(\d+)/.exec(await redis.info('memory'))?.[1]);
-  await redis.config('SET', 'maxmemory', Math.round(used * 0.9));
-  await pause(random.between(500, 3000));
-  await redis.config('SET', 'maxmemory', 0);
-  return { kind: 'fill', target: 'memory' };
-}
-
-async function restartApp(node: ChaosNode, random: Random) {
-  const [command, target] = random.pick([
-    ['reload', 'api'],
-    ['restart', 'consumer'],
-  ]);
-  await node.pm2(command ?? 'reload', target ?? 'api');
-  return { kind: command ?? 'reload', target: target ?? 'api' };
+  async #harm({ kind, target, pid, ms }: Omit<Fault, 'from' | 'to'> & { ms: number }, aborted: AbortSignal): Promise<void> {
+    const { redis } = this.#node;
+    switch (kind) {
+      case 'kill':
+        signal(pid, 'SIGKILL');
+        if (target === 'redis') await this.#node.redisAnswers();
+        return;
+      case 'pause':
+        signal(pid, 'SIGSTOP');
+        await delay(ms, undefined, { signal: aborted }).catch(() => undefined);
+        signal(pid, 'SIGCONT');
+        if (target === 'redis') await this.#node.redisAnswers();
+        return;
+      case 'cut':
+        await redis.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+        await redis.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+        return;
+      case 'forget':
+        await redis.script('FLUSH');
+        return;
+      case 'fill': {
+        const used = Number(/used_memory:(\d+)/.exec(await redis.info('memory'))?.[1]);
+        await redis.config('SET', 'maxmemory', used + HEADROOM);
+        await delay(Math.min(ms, 6000), undefined, { signal: aborted }).catch(() => undefined);
+        await redis.config('SET', 'maxmemory', 0);
+        return;
+      }
+      case 'restart':
+        await this.#node.pm2(target === 'api' ? 'reload' : 'restart', target);
+    }
+  }
 }

@@ -1,150 +1,139 @@
-/** A real single node under PM2, for one chaos run. */
-import { readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
-import { projectDir } from '../../shared/config.ts';
+/** The installation under test: a single_node with folders, ports and a PM2 of its own, started as a user starts it. */
+import { randomBytes } from 'node:crypto';
+import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { z } from 'zod';
 import { createLogger } from '../../shared/logger.ts';
-import { connectRedis, type Redis } from '../../shared/redis.ts';
-import { folderWithRedis } from '../support/clone.ts';
+import { connectRedis, disconnectRedis, type Redis } from '../../shared/redis.ts';
+import { apiClient } from '../support/https.ts';
 import { freePort } from '../support/ports.ts';
 import { run } from '../support/processes.ts';
 import { tempDir } from '../support/temp.ts';
-import type { DiaryLine } from './history.ts';
+import { until } from '../support/until.ts';
+import type { Fault } from './history.ts';
+import { processesOf, signal, threadsOf } from './process-table.ts';
 
-export type AppName = 'api' | 'consumer' | 'redis';
+export const RUNNING_ID = 'chaos';
+export const PREFIX = 'fasttask';
+export const SLOTS = 4;
+export const CONSUMERS = 2;
 
-interface Listed {
-  name: string;
-  pid: number;
-  pm2_env: { status: string };
+const listing = z.array(z.object({ name: z.string(), pid: z.number().optional(), pm2_env: z.object({ status: z.string() }) }));
+
+export interface NodeOptions {
+  /** A built clone of the project. */
+  tree: string;
+  /** A folder with redis-server, for the PATH. */
+  redisFolder: string;
+  /** Have Redis write to the disk before it answers. */
+  fsyncAlways: boolean;
 }
-
-const PASSWORD = 'chaos-password';
-export const CONCURRENCY = 4;
 
 export class ChaosNode {
-  readonly origin: string;
+  readonly dir = tempDir('chaos');
+  readonly executions = join(this.dir, 'executions.jsonl');
+  readonly consumerLog = join(this.dir, 'files/fasttask/log/consumer.log');
+  readonly files = join(this.dir, 'files');
+  /** TMPDIR of everything that runs in it. */
+  readonly tmp = join(this.dir, 'tmp');
+  readonly client: ReturnType<typeof apiClient>;
   readonly redis: Redis;
-  readonly #dir: string;
-  readonly #files: string;
+  /** How many threads a consumer has when it is fresh. */
+  freshThreads = 0;
+  readonly #options: NodeOptions;
   readonly #env: Record<string, string>;
 
-  private constructor(dir: string, files: string, env: Record<string, string>) {
-    this.#dir = dir;
-    this.#files = files;
-    this.#env = env;
-    this.origin = `https://127.0.0.1:${env['API_PORT']}`;
+  private constructor(options: NodeOptions, apiPort: number, redisPort: number) {
+    const password = randomBytes(12).toString('hex');
+    this.#options = options;
+    this.#env = {
+      PATH: [options.redisFolder, process.env['PATH'] ?? ''].join(delimiter),
+      TMPDIR: this.tmp,
+      NODE_TYPE: 'single_node',
+      RUNNING_ID,
+      FILES_DIR: this.files,
+      PM2_HOME: join(this.dir, 'pm2'),
+      TASKS_DIR: join(options.tree, 'test/fixtures/chaos_tasks'),
+      API_PORT: String(apiPort),
+      TASK_QUEUE_PORT: String(redisPort),
+      TASK_QUEUE_PASSWD: password,
+      CONSUMER_PROCESSES: String(CONSUMERS),
+      WORKER_CONCURRENCY: String(SLOTS),
+      UVICORN_WORKERS: '2',
+      SOFT_TIME_LIMIT: '2',
+      TIME_LIMIT: '4',
+      FILE_EXPIRATION_SECONDS: '600',
+      DRAIN_TIMEOUT: '10',
+      CHAOS_EXECUTIONS: this.executions,
+    };
+    this.client = apiClient(`https://127.0.0.1:${apiPort}`);
     const settings = {
       url: undefined,
-      embedded: true,
+      embedded: false,
       listenHost: '127.0.0.1',
       host: '127.0.0.1',
-      port: Number(env['TASK_QUEUE_PORT']),
-      password: PASSWORD,
-      prefix: 'fasttask',
+      port: redisPort,
+      password,
+      prefix: PREFIX,
     };
-    this.redis = connectRedis(settings, { name: 'chaos' }, createLogger('silent', { service: 'chaos' }));
+    this.redis = connectRedis(settings, { name: 'chaos', commandTimeoutMs: 5000 }, createLogger('silent', { service: 'chaos' }));
   }
 
-  /** @param dir the project, or a copy of it with something broken */
-  static async make(dir: string = projectDir): Promise<ChaosNode> {
-    const files = tempDir('chaos');
-    const env = {
-      PATH: `${await folderWithRedis()}:${process.env['PATH'] ?? ''}`,
-      NODE_TYPE: 'single_node',
-      FILES_DIR: files,
-      TASKS_DIR: join(projectDir, 'test', 'fixtures', 'chaos_tasks'),
-      CHAOS_DIARY: join(files, 'diary'),
-      API_PORT: String(await freePort()),
-      TASK_QUEUE_PORT: String(await freePort()),
-      TASK_QUEUE_PASSWD: PASSWORD,
-      UVICORN_WORKERS: '2',
-      CONSUMER_PROCESSES: '2',
-      WORKER_CONCURRENCY: String(CONCURRENCY),
-      SOFT_TIME_LIMIT: '5',
-      TIME_LIMIT: '8',
-      DRAIN_TIMEOUT: '3',
-      FILE_EXPIRATION_SECONDS: '3600',
-    };
-    return new ChaosNode(dir, files, env);
+  /** Makes the folders; nothing runs yet. */
+  static async make(options: NodeOptions): Promise<ChaosNode> {
+    const node = new ChaosNode(options, await freePort(), await freePort());
+    mkdirSync(node.tmp);
+    writeFileSync(node.executions, '');
+    return node;
   }
 
-  /** @throws Error with what it printed when it does not start */
+  /** `npm start`. @throws Error with its output when it fails */
   async start(): Promise<void> {
-    const { code, output } = await this.#command('start');
-    if (code !== 0) throw new Error(`the node did not start:\n${output}`);
-  }
-
-  #command(...args: string[]) {
-    return run(process.execPath, [join(this.#dir, 'services/supervisor/bootstrap.mjs'), ...args], {
-      cwd: this.#dir,
-      env: this.#env,
-      timeoutMs: 120_000,
-    });
-  }
-
-  /** The pids of an app that run now. */
-  async pids(app: AppName): Promise<number[]> {
-    const { output } = await this.#command('pm2', 'jlist');
-    const list = JSON.parse(output.slice(output.indexOf('[{'))) as Listed[];
-    return list.filter(({ name, pid, pm2_env }) => name === app && pid > 0 && pm2_env.status === 'online').map(({ pid }) => pid);
-  }
-
-  async pm2(...args: string[]): Promise<void> {
-    await this.#command('pm2', ...args);
-  }
-
-  diary(): DiaryLine[] {
-    return readLines(this.#env['CHAOS_DIARY'] ?? '') as unknown as DiaryLine[];
-  }
-
-  /** How often each job was handed back, by the consumers' own account. */
-  handedBack(): Record<string, number> {
-    const counts: Record<string, number> = {};
-    for (const { event, jobId } of readLines(join(this.#files, 'fasttask', 'log', 'consumer.log'))) {
-      if (event === 'job.handed_back' && typeof jobId === 'string') counts[jobId] = (counts[jobId] ?? 0) + 1;
+    await this.#bootstrap('start');
+    if (this.#options.fsyncAlways) {
+      // Both: what runs, and what PM2 starts after a kill.
+      appendFileSync(join(this.files, 'fasttask/conf/redis.conf'), 'appendfsync always\n');
+      await this.redis.config('SET', 'appendfsync', 'always');
     }
-    return counts;
+    this.freshThreads = Math.max(...(await this.pids('consumer')).map(threadsOf));
   }
 
-  /** What should not be there when all is quiet. */
-  async leftovers(): Promise<string[]> {
-    const keys = await this.redis.keys('fasttask:*');
-    const held = keys.filter((key) => /:(places|line):|:(held|looks)$|:lock$/.test(key)).map((key) => `the key ${key}`);
-    const running = new Set((await Promise.all((['api', 'consumer', 'redis'] as const).map((app) => this.pids(app)))).flat());
-    const { output } = await run('ps', ['-eo', 'pid=,ppid=,args=']);
-    const strays = output
-      .split('\n')
-      .map((line) => /^\s*(\d+)\s+(\d+)\s+(.*)$/.exec(line))
-      .flatMap((match) => (match === null ? [] : [{ pid: Number(match[1]), parent: Number(match[2]), command: match[3] ?? '' }]))
-      .filter(({ parent, command }) => running.has(parent) || (command.includes('task-process') && parent === 1))
-      .map(({ pid, command }) => `the process ${pid} ${command.slice(0, 100)}`);
-    return [...held, ...strays];
+  /** The pids of an app's processes that run, as PM2 lists them. */
+  async pids(app: Fault['target']): Promise<number[]> {
+    const { output } = await this.pm2('jlist');
+    return listing
+      .parse(JSON.parse(output.slice(output.indexOf('['))))
+      .filter(({ name, pid = 0, pm2_env: { status } }) => name === app && pid > 0 && status === 'online')
+      .map(({ pid = 0 }) => pid);
   }
 
-  log(app: AppName): string {
-    return readFileSync(join(this.#files, 'fasttask', 'log', `${app}.log`), 'utf8');
+  pm2(...args: string[]) {
+    const env = { ...this.#env, PM2_DISCRETE_MODE: '1', PM2_DISABLE_VERSION_CHECK: '1' };
+    return run(process.execPath, [join(this.#options.tree, 'node_modules/pm2/bin/pm2'), ...args], { env, cwd: this.#options.tree });
   }
 
+  /** Everything of this installation that runs. */
+  processes() {
+    return processesOf(this.dir);
+  }
+
+  async redisAnswers(timeoutMs = 30_000): Promise<void> {
+    await until(() => this.redis.ping(), { what: 'Redis to answer', timeoutMs, everyMs: 20 });
+  }
+
+  /** Ends all of it, whatever state it is in. Safe to call twice. */
   async stop(): Promise<void> {
-    this.redis.disconnect();
-    await this.#command('stop');
-    rmSync(this.#files, { recursive: true, force: true });
+    disconnectRedis(this.redis);
+    for (const { pid } of this.processes()) signal(pid, 'SIGCONT');
+    await this.#bootstrap('stop').catch(() => undefined);
+    for (const { pid } of this.processes()) signal(pid, 'SIGKILL');
+    await until(() => this.processes().length === 0, { what: `the processes of ${this.dir} to end` });
   }
-}
 
-/** The JSON lines of a file; a last line that was cut off by a kill is left out. */
-function readLines(file: string): Record<string, unknown>[] {
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch {
-    return [];
+  async #bootstrap(command: 'start' | 'stop'): Promise<void> {
+    const { tree } = this.#options;
+    const script = join(tree, 'services/supervisor/bootstrap.mjs');
+    const { code, output } = await run(process.execPath, [script, command], { cwd: tree, env: this.#env, timeoutMs: 150_000 });
+    if (code !== 0) throw new Error(`${command} of the installation failed:\n${output}`);
   }
-  return text.split('\n').flatMap((line) => {
-    try {
-      return line.startsWith('{') ? [JSON.parse(line) as Record<string, unknown>] : [];
-    } catch {
-      return [];
-    }
-  });
 }

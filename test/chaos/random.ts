@@ -1,26 +1,51 @@
-/** A seeded source of chance: the same seed makes the same choices (mulberry32, by Tommy Ettinger, public domain). */
+import { createHash } from 'node:crypto';
+
+/**
+ * Chance that a seed repeats: the n-th number of a stream is a hash of seed, stream and n. Each part of a run has a stream of its
+ * own, so that how fast one goes does not change what another draws.
+ */
 export class Random {
-  #state: number;
+  readonly #origin: string;
+  #drawn = 0;
 
-  constructor(seed: number) {
-    this.#state = seed >>> 0;
+  constructor(seed: number, stream: string) {
+    this.#origin = `${seed}:${stream}`;
   }
 
-  /** From 0 up to 1. */
+  /** From 0 to less than 1. */
   next(): number {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
-    let mixed = this.#state;
-    mixed = Math.imul(mixed ^ (mixed >>> 15), mixed | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+    this.#drawn += 1;
+    const digest = createHash('sha256').update(`${this.#origin}:${this.#drawn}`).digest();
+    return digest.readUInt32BE(0) / 2 ** 32;
   }
 
-  between(low: number, high: number): number {
-    return low + this.next() * (high - low);
+  between(least: number, most: number): number {
+    return least + this.next() * (most - least);
   }
 
-  /** One of a list that is not empty. */
-  pick<T>(list: readonly [T, ...T[]]): T {
-    return list[Math.floor(this.next() * list.length)] ?? list[0];
+  /** A whole number, both ends included. */
+  whole(least: number, most: number): number {
+    return Math.floor(this.between(least, most + 1));
+  }
+
+  chance(probability: number): boolean {
+    return this.next() < probability;
+  }
+
+  /** @throws Error for an empty list */
+  pick<T>(list: readonly T[]): T {
+    const item = list[this.whole(0, list.length - 1)];
+    if (item === undefined) throw new Error('expected a list to pick from, got an empty one');
+    return item;
+  }
+
+  /** An item, each as likely as its weight says. */
+  weighted<T extends { weight: number }>(list: readonly T[]): T {
+    let left = this.next() * list.reduce((sum, { weight }) => sum + weight, 0);
+    for (const item of list) {
+      left -= item.weight;
+      if (left < 0) return item;
+    }
+    return this.pick(list);
   }
 }

@@ -109,7 +109,7 @@ it('replaces threads after WORKER_MAX_TASKS_PER_CHILD jobs without losing one', 
       recycling.task('noted_a'),
       Array.from({ length: 1000 }, () => ({ params: { file, pauseMs: 1 } })),
     );
-    await until(() => recycling.ended(ids), { what: 'all jobs to end', timeoutMs: 20_000, everyMs: 100 });
+    await until(() => recycling.ended(ids), { what: 'all jobs to end', timeoutMs: 60_000, everyMs: 100 });
     expect(await recycling.jobs.counts('noted_a')).toMatchObject({ succeeded: 1000, failed: 0 });
     const starts = readDiary(file).filter(({ event, id }) => event === 'start' && ids.includes(id));
     expect(starts).toHaveLength(1000);

@@ -32,7 +32,7 @@ it('runs 2,000 jobs exactly once each', async () => {
     queue.task('noted_a'),
     Array.from({ length: 2000 }, () => ({ params: { file, pauseMs: 0 } })),
   );
-  await until(() => queue.ended(ids), { what: 'all jobs to end', timeoutMs: 25_000, everyMs: 200 });
+  await until(() => queue.ended(ids), { what: 'all jobs to end', timeoutMs: 60_000, everyMs: 200 });
   const starts = readDiary(file).filter(({ event }) => event === 'start');
   expect(starts).toHaveLength(2000);
   expect(new Set(starts.map(({ id }) => id))).toEqual(new Set(ids));
