@@ -48,7 +48,7 @@ export async function prepare(
   return { apps, inputs: [JSON.stringify(apps.map(withoutSystem)), secrets.text, certificate] };
 }
 
-/** Another shell's PATH, or a variable of the tasks' own, is no reason to restart anything: a reload takes it over. */
+/** Another shell's PATH, or a variable of the tasks' own, is no reason to restart anything; it goes along with the next change. */
 function withoutSystem({ env, ...app }: App) {
   const matters = (name: string) => app.name === 'redis' || isVariableName(name) || name.startsWith('FASTTASK_');
   return { ...app, env: Object.entries(env).filter(([name]) => matters(name) && !systemVariableNames.some((system) => system === name)) };
