@@ -56,6 +56,8 @@ function compiled(schema: JsonSchema, name: string, allErrors: boolean): Validat
   const ajv = new Ajv2020({
     allErrors,
     strict: false,
+    // 1e999 is Infinity to JSON.parse, and no number of JSON.
+    strictNumbers: true,
     verbose: true,
     ownProperties: true,
     validateFormats: false,

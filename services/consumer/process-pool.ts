@@ -44,7 +44,7 @@ class IsolatedRun implements Run {
       // A task can send what it likes.
       if (message === null || typeof message !== 'object') return;
       if (message.type === 'begin') this.#beganAt = performance.now();
-      else if (message.type === 'outcome') outcome = message.outcome;
+      else if (message.type === 'outcome') outcome = isOutcome(message.outcome) ? message.outcome : undefined;
       else if (isThreadMessage(message)) onMessage(message);
     });
     this.#send({ type: 'run', request, tasksDir });
@@ -71,6 +71,10 @@ class IsolatedRun implements Run {
     return true;
   }
 
+  unblock(): void {
+    // It has a process of its own.
+  }
+
   /** Ends the process and whatever it has started. */
   kill(): void {
     const { pid } = this.#child;
@@ -84,5 +88,19 @@ class IsolatedRun implements Run {
 
   #send(message: ToProcess): void {
     if (this.#child.connected) this.#child.send(message, () => {});
+  }
+}
+
+/** Whether what came as an outcome is one: the task could have sent it. */
+function isOutcome(value: unknown): value is ThreadOutcome {
+  if (typeof value !== 'object' || value === null) return false;
+  if ('error' in value)
+    return typeof value.error === 'object' && value.error !== null && 'text' in value.error && typeof value.error.text === 'string';
+  if (!('json' in value) || typeof value.json !== 'string') return false;
+  try {
+    JSON.parse(value.json);
+    return true;
+  } catch {
+    return false;
   }
 }

@@ -19,6 +19,8 @@ export interface Run {
   request(request: Request): void;
   /** Ends the thread or process, whatever it does. False when the job has not begun yet. */
   terminate(): boolean;
+  /** Frees a job that does not begin because its thread is held by what an earlier job has left behind. */
+  unblock(): void;
 }
 
 /** Where jobs run. */

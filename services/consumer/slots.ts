@@ -4,6 +4,10 @@
 export const Request = { none: 0, softStop: 1, revoke: 2 } as const;
 export type Request = (typeof Request)[keyof typeof Request];
 
+// As they were before any task could replace them: what a thread says here must not fail.
+const { load, store } = Atomics;
+const clock = process.hrtime.bigint;
+
 const CELLS = 3;
 const REQUEST = 0;
 const THREAD = 1;
@@ -36,18 +40,18 @@ export class Slots {
   /** Consumer: prepares a slot for its next job. */
   reset(slot: number): void {
     this.#times[slot] = 0;
-    for (let cell = 0; cell < CELLS; cell += 1) Atomics.store(this.#cells, slot * CELLS + cell, 0);
+    for (let cell = 0; cell < CELLS; cell += 1) store(this.#cells, slot * CELLS + cell, 0);
   }
 
   /** Thread: says that the slot's job begins now, on this thread. */
   begin(slot: number, threadId: number): void {
     this.#times[slot] = monotonicMs();
-    Atomics.store(this.#cells, slot * CELLS + THREAD, threadId);
+    store(this.#cells, slot * CELLS + THREAD, threadId);
   }
 
   /** Consumer: the thread that runs the slot's job, or 0 when none has begun it. */
   threadOf(slot: number): number {
-    return Atomics.load(this.#cells, slot * CELLS + THREAD);
+    return load(this.#cells, slot * CELLS + THREAD);
   }
 
   /** Consumer: for how many milliseconds the slot's job has run, or undefined when it has not begun. */
@@ -58,27 +62,27 @@ export class Slots {
   /** Consumer: asks the slot's job for something. A later request never weakens an earlier one. */
   request(slot: number, request: Request): void {
     const cell = slot * CELLS + REQUEST;
-    if (request > Atomics.load(this.#cells, cell)) Atomics.store(this.#cells, cell, request);
+    if (request > load(this.#cells, cell)) store(this.#cells, cell, request);
   }
 
   /** Thread: what is asked of the slot's job. Costs nanoseconds. */
   requested(slot: number): number {
-    return Atomics.load(this.#cells, slot * CELLS + REQUEST);
+    return load(this.#cells, slot * CELLS + REQUEST);
   }
 
   /** Thread: says that the slot's job is about to end the whole thread with this exit code. */
   blame(slot: number, exitCode: number): void {
-    Atomics.store(this.#cells, slot * CELLS + EXIT, 1 + (exitCode & 0xff));
+    store(this.#cells, slot * CELLS + EXIT, 1 + (exitCode & 0xff));
   }
 
   /** Consumer: the exit code with which the slot's job ended its thread, if it did. */
   blamed(slot: number): number | undefined {
-    const cell = Atomics.load(this.#cells, slot * CELLS + EXIT);
+    const cell = load(this.#cells, slot * CELLS + EXIT);
     return cell === 0 ? undefined : cell - 1;
   }
 }
 
 /** Milliseconds of a clock that all threads of a machine share and that no correction of the time moves. */
 function monotonicMs(): number {
-  return Number(process.hrtime.bigint()) / 1e6;
+  return Number(clock()) / 1e6;
 }

@@ -82,11 +82,16 @@ function describeUntilStuck(request: DescribeRequest): Promise<Described[]> {
       clearTimeout(timer);
       thread.removeAllListeners();
       thread.on('error', () => {});
-      void thread.terminate().then(() => resolve(outcomes));
+      // Not waited for: a thread inside a native call does not end before the call does.
+      thread.unref();
+      void thread.terminate();
+      resolve(outcomes);
     };
     const onTimeout = () => giveUp(`its import took more than ${IMPORT_TIMEOUT_MS / 1000} s`);
     let timer = setTimeout(onTimeout, IMPORT_TIMEOUT_MS);
-    thread.on('message', (message: DescribeMessage) => {
+    thread.on('message', (message: DescribeMessage | null) => {
+      // A file can post what it likes while it is imported.
+      if (typeof message !== 'object' || message === null || message.index !== outcomes.length) return;
       clearTimeout(timer);
       timer = setTimeout(onTimeout, IMPORT_TIMEOUT_MS);
       if ('declaration' in message) outcomes.push(message.declaration);

@@ -36,7 +36,12 @@ export class TaskRun {
       void this.#pipeline().then(resolve);
     });
     this.over = true;
-    this.context.end();
+    try {
+      this.context.end();
+    } catch {
+      // The task has replaced what this needs; its outcome stands.
+      return { ...outcome, replace: true };
+    }
     return outcome;
   }
 

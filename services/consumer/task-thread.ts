@@ -76,7 +76,7 @@ export default async function runJob(request: JobRequest): Promise<ThreadOutcome
   run.handle(slots.requested(request.slot));
   try {
     const outcome = await current.run(run, () => run.outcome());
-    return tainted || isUsedUp(request) ? { ...outcome, replace: true } : outcome;
+    return tainted || cannotGoOn(request) ? { ...outcome, replace: true } : outcome;
   } finally {
     running.delete(request.slot);
   }
@@ -92,6 +92,15 @@ function acceptImport(module: string): void {
 function isUsedUp({ memoryLimit }: JobRequest): boolean {
   if (running.size === 1 && traces.differ()) return true;
   return memoryLimit !== undefined && getHeapStatistics().used_heap_size > memoryLimit * MEBIBYTE;
+}
+
+/** A thread in which not even this can be told is used up, too: a task may have replaced what the question needs. */
+function cannotGoOn(request: JobRequest): boolean {
+  try {
+    return isUsedUp(request);
+  } catch {
+    return true;
+  }
 }
 
 function send(message: ThreadMessage): void {

@@ -58,6 +58,9 @@ export class ThreadPool implements RunPlace {
   readonly #taken = new Set<number>();
   /** How jobs left threads that ended under them, by slot. */
   readonly #verdicts = new Map<number, RunEnd>();
+  /** Threads that jobs were given to, by slot; unknown for one that waits for a thread. */
+  readonly #given = new Map<number, number>();
+  #picked: number | undefined;
   readonly #pool: Piscina;
   /** Threads that are kept ready. */
   readonly #kept: number;
@@ -88,16 +91,22 @@ export class ThreadPool implements RunPlace {
         const fit = workers.filter(
           ({ id, currentUsage }) => currentUsage < jobsPerThread && this.#takesJobs(this.#threads.get(id), currentUsage),
         );
-        return fit.reduce<(typeof fit)[number] | null>(
+        const picked = fit.reduce<(typeof fit)[number] | null>(
           (least, next) => (least === null || next.currentUsage < least.currentUsage ? next : least),
           null,
         );
+        this.#picked = picked?.id;
+        return picked;
       },
     });
     this.#pool.on('workerCreate', (worker: { id: number; currentUsage: number }) => this.#adopt(worker));
     this.#pool.on('message', (message: unknown) => {
       // A task can post what it likes to its thread's parent.
-      if (isThreadMessage(message)) options.onMessage(message);
+      try {
+        if (isThreadMessage(message)) options.onMessage(message);
+      } catch (error) {
+        options.onError(messageOf(error), this.#pool.threads.length);
+      }
     });
     // Without a listener a throw in an idle thread would end the consumer.
     this.#pool.on('error', (error: unknown) => options.onError(messageOf(error), this.#pool.threads.length));
@@ -112,6 +121,7 @@ export class ThreadPool implements RunPlace {
     const end = this.#runToEnd({ ...request, slot }).finally(() => {
       this.#taken.delete(slot);
       this.#verdicts.delete(slot);
+      this.#given.delete(slot);
       this.#freeSlots.push(slot);
     });
     return {
@@ -119,6 +129,7 @@ export class ThreadPool implements RunPlace {
       elapsedMs: () => this.#slots.elapsedMs(slot),
       request: (asked) => this.#request(slot, request.id, asked),
       terminate: () => this.#terminate(slot),
+      unblock: () => this.#unblock(slot),
     };
   }
 
@@ -140,12 +151,15 @@ export class ThreadPool implements RunPlace {
   async #runToEnd(request: JobRequest): Promise<RunEnd> {
     const { slot } = request;
     try {
-      const outcome: ThreadOutcome = await this.#pool.run(request);
+      this.#picked = undefined;
+      const running: Promise<ThreadOutcome> = this.#pool.run(request);
+      // Piscina asks the balancer before it returns, unless it has no thread yet.
+      if (this.#picked !== undefined) this.#given.set(slot, this.#picked);
+      const outcome = await running;
       this.#afterJob(slot, outcome.replace === true);
       return outcome;
     } catch {
-      // Without a verdict the job had not begun.
-      return this.#verdicts.get(slot) ?? { innocent: true, suspect: false };
+      return this.#verdicts.get(slot) ?? this.#withoutVerdict(slot);
     }
   }
 
@@ -171,6 +185,24 @@ export class ThreadPool implements RunPlace {
 
   #slotsOf(thread: Thread): number[] {
     return [...this.#taken].filter((slot) => this.#slots.threadOf(slot) === thread.id);
+  }
+
+  /** The thread lives, but the job had not begun, or not even its wrapper could end it: then the thread is spoilt, and nobody knows by which job. */
+  #withoutVerdict(slot: number): RunEnd {
+    const thread = this.#threads.get(this.#slots.threadOf(slot));
+    if (thread === undefined) return { innocent: true, suspect: false };
+    thread.retiring = true;
+    void thread.worker.terminate();
+    return { innocent: true, suspect: true };
+  }
+
+  /** Ends the thread that was given a job and does not begin it although it has no other: an earlier job has left it spinning. */
+  #unblock(slot: number): void {
+    const thread = this.#threads.get(this.#given.get(slot) ?? 0);
+    if (thread === undefined || this.#slots.threadOf(slot) !== 0 || this.#slotsOf(thread).length > 0) return;
+    thread.retired = true;
+    thread.retiring = true;
+    void thread.worker.terminate();
   }
 
   /** Counts the job; retires a thread that has done its share, is not fit for another job, or is one too many. */

@@ -58,7 +58,7 @@ const MESSAGE_TYPES: readonly unknown[] = ['progress', 'lines', 'late_error', 'c
 export function isThreadMessage(value: unknown): value is ThreadMessage {
   if (typeof value !== 'object' || value === null || !('type' in value) || !MESSAGE_TYPES.includes(value.type)) return false;
   if (!('id' in value) || (value.type !== 'late_error' && typeof value.id !== 'string')) return false;
-  if (value.type === 'child') return 'pid' in value && typeof value.pid === 'number';
+  if (value.type === 'child') return 'pid' in value && Number.isInteger(value.pid) && Number(value.pid) > 1;
   return value.type !== 'lines' || ('lines' in value && Array.isArray(value.lines) && value.lines.every(isOutputLine));
 }
 

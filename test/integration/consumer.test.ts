@@ -93,6 +93,14 @@ describe('what a task does wrong is a FAILURE with a clear text', () => {
     await expectHealthy();
   });
 
+  it.each(['spoil', 'spin_behind'])('except that a thread in which it has left nothing whole is replaced: %s', async (way) => {
+    for (const round of [1, 2]) {
+      const { state } = await queue.result('misbehave', { way });
+      expect(['SUCCESS', 'FAILURE'], `round ${round}`).toContain(state);
+    }
+    await expectHealthy();
+  });
+
   it('a result that its schema refuses', async () => {
     const { state, result } = await queue.result('wrong_result');
     expect(state).toBe('FAILURE');
