@@ -491,7 +491,7 @@ describe('switches, accounts and hosts', () => {
     expect((await node.api.get('/health')).status).toBe(200);
     expect((await node.api.post('/status_info', {}, { auth: ['ann', 'secret:1'] })).body).toMatchObject({ username: 'ann' });
     await seen('{"ann":', async () => (await status(['ann', 'secret:1'])) === 503);
-    expect(node.process.log.find(({ event }) => event === 'accounts.refused')).toMatchObject({
+    expect(await node.process.waitForEvent('accounts.refused')).toMatchObject({
       reason: expect.stringContaining('not JSON'),
     });
     await seen('{}', async () => (await status()) === 200);
