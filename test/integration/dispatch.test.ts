@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { type DiaryLine, readDiary, TestQueue } from '../support/queue.ts';
+import { mostAtOnce, readDiary, TestQueue } from '../support/queue.ts';
 import { tempDir } from '../support/temp.ts';
 import { until } from '../support/until.ts';
 
@@ -14,17 +14,6 @@ beforeEach(async () => {
   writeFileSync(file, '');
 });
 afterEach(() => queue.stop());
-
-/** The largest number of jobs that ran at the same time. */
-function mostAtOnce(lines: readonly DiaryLine[]): number {
-  let running = 0;
-  let most = 0;
-  for (const { event } of [...lines].sort((a, b) => a.atMs - b.atMs)) {
-    running += event === 'start' ? 1 : -1;
-    most = Math.max(most, running);
-  }
-  return most;
-}
 
 it('runs 2,000 jobs exactly once each', async () => {
   await queue.consumer({ WORKER_CONCURRENCY: '4' });

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { type DiaryLine, readDiary, TestQueue } from '../support/queue.ts';
+import { mostAtOnce, readDiary, TestQueue } from '../support/queue.ts';
 import { tempDir } from '../support/temp.ts';
 import { until } from '../support/until.ts';
 
@@ -16,16 +16,6 @@ beforeEach(async () => {
 afterEach(() => queue.stop());
 
 const place = (key: string, max: number) => ({ key, max, countdownSeconds: 60, expireSeconds: 1800 });
-
-function mostAtOnce(lines: readonly DiaryLine[]): number {
-  let running = 0;
-  let most = 0;
-  for (const { event } of [...lines].sort((a, b) => a.atMs - b.atMs)) {
-    running += event === 'start' ? 1 : -1;
-    most = Math.max(most, running);
-  }
-  return most;
-}
 
 async function submitted(count: number, pauseMs: number, key: string, max: number): Promise<string[]> {
   const ids: string[] = [];

@@ -147,3 +147,14 @@ export function readDiary(file: string): DiaryLine[] {
   const lines = readFileSync(file, 'utf8').trim();
   return lines === '' ? [] : lines.split('\n').map((line) => JSON.parse(line) as DiaryLine);
 }
+
+/** The largest number of jobs that ran at the same time, by what they noted. */
+export function mostAtOnce(lines: readonly DiaryLine[]): number {
+  let running = 0;
+  let most = 0;
+  for (const { event } of [...lines].sort((a, b) => a.atMs - b.atMs)) {
+    running += event === 'start' ? 1 : -1;
+    most = Math.max(most, running);
+  }
+  return most;
+}
