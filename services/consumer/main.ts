@@ -32,7 +32,7 @@ await runService('consumer', async () => {
   };
 });
 
-/** A node's slots are spread over its consumer processes as evenly as whole numbers allow; each has at least one. */
+/** A node's slots are spread over its consumer processes, of which there are never more, as evenly as whole numbers allow. */
 function slotsOfProcess(slots: number, processes: number, instance: number): number {
-  return Math.max(1, Math.floor(slots / processes) + (instance < slots % processes ? 1 : 0));
+  return Math.floor(slots / processes) + (instance < slots % processes ? 1 : 0);
 }
