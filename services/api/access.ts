@@ -4,9 +4,8 @@ import { join } from 'node:path';
 import { type Config, isLoopback } from '../../shared/config.ts';
 import type { Logger } from '../../shared/logger.ts';
 import { type Accounts, AccountsFile } from './accounts.ts';
+import { ANONYMOUS, type Caller } from './caller.ts';
 import { Refusal } from './refusal.ts';
-
-const ANONYMOUS = 'Anonymous';
 
 export class Access {
   readonly #file: AccountsFile;
@@ -33,11 +32,11 @@ export class Access {
   }
 
   /**
-   * The name of the caller.
+   * The caller.
    * @param header the Authorization header, empty when there is none
    * @throws Refusal 401 (missing, malformed or wrong), and those of `open`
    */
-  async admit(header: string): Promise<string> {
+  async admit(header: string): Promise<Caller> {
     const accounts = await this.open();
     if (accounts.kind !== 'some') return ANONYMOUS;
     const given = basicCredentials(header);
@@ -46,7 +45,7 @@ export class Access {
     // The comparison is made for an unknown user as well, so that its time does not tell which names exist.
     const right = this.#same(given.password, expected ?? '');
     if (expected === undefined || !right) throw unauthorized('UNAUTHORIZED');
-    return given.user;
+    return { name: given.user, role: 'admin' };
   }
 
   /** Digests of equal length: the time tells nothing of where two passwords differ, nor of their length. */

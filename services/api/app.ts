@@ -42,7 +42,7 @@ export function createApp(backend: Backend, log: Logger): Koa<RequestState> {
 /** The steps of a request whose route is known. The body comes before credentials, as clients of the older FastTask know it. */
 async function serve(route: Route, ctx: Context, backend: Backend): Promise<void> {
   if (route.body) ctx.state.body = await readJsonBody(ctx.req, backend.config.api);
-  if (!route.open) ctx.state.username = await backend.access.admit(ctx.get('authorization'));
+  if (!route.open) ctx.state.caller = await backend.access.admit(ctx.get('authorization'));
   await route.handle(ctx);
 }
 

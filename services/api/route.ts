@@ -1,13 +1,14 @@
 /** What a route is to the application, and how its answers are written. */
 import type { RouterContext } from '@koa/router';
 import type { TaskDescriptor } from '../../shared/registry.ts';
+import type { Caller } from './caller.ts';
 import type { JsonBody } from './json-body.ts';
 
 /** What the middleware has found out about a request before its route handles it. */
 export interface RequestState {
   requestId: string;
-  /** `Anonymous` when nobody had to sign in. */
-  username: string;
+  /** Only on routes that are not open. */
+  caller: Caller;
   /** Only on routes with `body`. */
   body: JsonBody;
   /** Only on paths with `:task`. */

@@ -1,8 +1,10 @@
 /**
  * Many jobs through one consumer, many of them killed at their hard limit: `npm run soak -- [jobs] [kills]`. Prints the consumer's
- * resident memory on the way; it must stay where it is after the first tenth.
+ * resident memory on the way; it must stay where it is after the first tenth. A reading is the median of some seconds in which the
+ * consumer rests: while threads come and go, some of them live twice.
  */
 import { readFileSync } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
 import { living, type TestProcess } from '../support/processes.ts';
 import { TestQueue } from '../support/queue.ts';
 import { removeTempDirs } from '../support/temp.ts';
@@ -11,10 +13,23 @@ import { until } from '../support/until.ts';
 const [jobs = 200_000, kills = 2000] = process.argv.slice(2).map(Number);
 const STEPS = 20;
 
+/** Of how many looks at the resting consumer a reading is the median, and the pause between them. */
+const LOOKS = 21;
+const LOOK_MS = 100;
+
 /** Resident memory of a process in MiB (Linux). */
-function residentMebibytes({ pid }: TestProcess): number {
-  const [, kib] = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
-  return Number(kib) / 1024;
+async function residentMebibytes({ pid }: TestProcess): Promise<number> {
+  const looks: number[] = [];
+  for (let look = 0; look < LOOKS; look += 1) {
+    await pause(LOOK_MS);
+    const [, kib] = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
+    looks.push(Number(kib) / 1024);
+  }
+  return median(looks);
+}
+
+function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }
 
 /** Lets one step's jobs run to their end. */
@@ -51,11 +66,11 @@ async function main(): Promise<void> {
     const readings: number[] = [];
     for (let turn = 1; turn <= STEPS; turn += 1) {
       await step(queue, Math.round((jobs - kills) / STEPS), Math.round(kills / STEPS));
-      readings.push(residentMebibytes(consumer));
+      readings.push(await residentMebibytes(consumer));
       process.stdout.write(`| ${Math.round((jobs / STEPS) * turn)} | ${readings.at(-1)?.toFixed(0)} MiB |\n`);
     }
     const settled = readings.slice(STEPS / 10 - 1);
-    const middle = [...settled].sort((a, b) => a - b)[Math.floor(settled.length / 2)] ?? Number.NaN;
+    const middle = median(settled);
     const [low, high] = [Math.min(...settled), Math.max(...settled)].map((value) => ((value / middle - 1) * 100).toFixed(1));
     process.stdout.write(`\nafter the first tenth: median ${middle.toFixed(0)} MiB, from ${low} % to +${high} %\n`);
   } finally {

@@ -36,7 +36,7 @@ export function statusInfoRoute(backend: Backend): Route {
         ctx,
         JSON.stringify({
           running_id: jobs.runningId,
-          username: ctx.state.username,
+          username: ctx.state.caller.name,
           worker_status: consumers === undefined ? {} : workerStatus(consumers),
           task_info_total: asked.has('task_info') ? taskInfo(total(infos)) : {},
           pending_task_count: asked.has('pending_task_count')
