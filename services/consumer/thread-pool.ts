@@ -46,6 +46,9 @@ interface Thread {
 /** Threads more than are in use: a terminated one's slot is used again at once, not after the start of another (100 ms). */
 const SPARE_THREADS = 1;
 
+/** How long after a thread's start it is seen whether there is one too many, in milliseconds. */
+const SETTLE_MS = 1000;
+
 /** How long a thread whose job left something behind is kept, so that what it still throws is told, in milliseconds. */
 const LATE_MS = 100;
 
@@ -242,6 +245,16 @@ export class ThreadPool implements RunPlace {
       this.#judge(thread, `exit code ${code}`);
       this.#threads.delete(id);
     });
+    setTimeout(() => this.#shrink(), SETTLE_MS).unref();
+  }
+
+  /** Piscina starts a thread for a job that finds none free; when there are too many and no further job ends, an idle one goes here. */
+  #shrink(): void {
+    const inUse = [...this.#threads.values()].filter(({ retiring }) => !retiring);
+    const idle = inUse.find(({ usage }) => usage() === 0);
+    if (inUse.length <= this.#kept || idle === undefined) return;
+    idle.retiring = true;
+    this.#retire(idle);
   }
 
   async stop(): Promise<void> {

@@ -6,10 +6,10 @@ import { existsSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { projectDir } from '../../shared/config.ts';
-import { living } from '../support/processes.ts';
+import { runProgram } from '../support/program.ts';
 import { TestQueue } from '../support/queue.ts';
 import { redisProgram } from '../support/redis.ts';
-import { removeTempDirs, tempDir } from '../support/temp.ts';
+import { tempDir } from '../support/temp.ts';
 import { until } from '../support/until.ts';
 
 const SOFT_MS = 600;
@@ -132,9 +132,4 @@ async function main(): Promise<void> {
   }
 }
 
-try {
-  await main();
-} finally {
-  for (const process_ of living()) await process_.kill9();
-  removeTempDirs();
-}
+await runProgram(main);

@@ -5,9 +5,9 @@
  */
 import { readFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
-import { living, type TestProcess } from '../support/processes.ts';
+import type { TestProcess } from '../support/processes.ts';
+import { runProgram } from '../support/program.ts';
 import { TestQueue } from '../support/queue.ts';
-import { removeTempDirs } from '../support/temp.ts';
 import { until } from '../support/until.ts';
 
 const [jobs = 200_000, kills = 2000] = process.argv.slice(2).map(Number);
@@ -17,15 +17,17 @@ const STEPS = 20;
 const LOOKS = 21;
 const LOOK_MS = 100;
 
-/** Resident memory of a process in MiB (Linux). */
-async function residentMebibytes({ pid }: TestProcess): Promise<number> {
-  const looks: number[] = [];
+/** Resident memory of a process in MiB, and how many threads it has (Linux). */
+async function reading({ pid }: TestProcess): Promise<{ mebibytes: number; threads: number }> {
+  const looks: { mebibytes: number; threads: number }[] = [];
   for (let look = 0; look < LOOKS; look += 1) {
     await pause(LOOK_MS);
-    const [, kib] = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
-    looks.push(Number(kib) / 1024);
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+    const [, kib] = /VmRSS:\s+(\d+) kB/.exec(status) ?? [];
+    const [, threads] = /Threads:\s+(\d+)/.exec(status) ?? [];
+    looks.push({ mebibytes: Number(kib) / 1024, threads: Number(threads) });
   }
-  return median(looks);
+  return { mebibytes: median(looks.map(({ mebibytes }) => mebibytes)), threads: median(looks.map(({ threads }) => threads)) };
 }
 
 function median(values: readonly number[]): number {
@@ -61,13 +63,14 @@ async function main(): Promise<void> {
     // At its own level the consumer would print a line for each job, and this process keep it.
     const consumer = await queue.consumer({ WORKER_CONCURRENCY: '2', LOG_LEVEL: 'info', RESULT_EXPIRES: '100000' });
     process.stdout.write(
-      `${jobs} jobs, ${kills} of them killed at their hard limit; Node ${process.version}\n\n| jobs | resident memory |\n|---|---|\n`,
+      `${jobs} jobs, ${kills} of them killed at their hard limit; Node ${process.version}\n\n| jobs | resident memory | threads |\n|---|---|---|\n`,
     );
     const readings: number[] = [];
     for (let turn = 1; turn <= STEPS; turn += 1) {
       await step(queue, Math.round((jobs - kills) / STEPS), Math.round(kills / STEPS));
-      readings.push(await residentMebibytes(consumer));
-      process.stdout.write(`| ${Math.round((jobs / STEPS) * turn)} | ${readings.at(-1)?.toFixed(0)} MiB |\n`);
+      const { mebibytes, threads } = await reading(consumer);
+      readings.push(mebibytes);
+      process.stdout.write(`| ${Math.round((jobs / STEPS) * turn)} | ${mebibytes.toFixed(0)} MiB | ${threads} |\n`);
     }
     const settled = readings.slice(STEPS / 10 - 1);
     const middle = median(settled);
@@ -78,9 +81,4 @@ async function main(): Promise<void> {
   }
 }
 
-try {
-  await main();
-} finally {
-  for (const left of living()) await left.kill9();
-  removeTempDirs();
-}
+await runProgram(main);
