@@ -5,19 +5,18 @@ import type { JobData } from '../../shared/jobs.ts';
 import { CONCURRENCY_FIELD, concurrencyIssues, concurrencyOf, isObject } from './request-schemas.ts';
 import type { Context } from './route.ts';
 import { timeLimitsOf } from './time-limits.ts';
-import type { Validator, Validators } from './validation.ts';
+import { type Validator, type Validators, withinTime } from './validation.ts';
+import { MOST_ISSUES } from './validation-issues.ts';
 
 export const BATCH_MAX = 10_000;
-
-/** More problems of one batch than this are not told. */
-const MAX_ISSUES = 10_000;
 
 /** @throws ValidationError with every problem of the body, or those of the headers */
 export function jobDataOf(ctx: Context, validators: Validators, limits: Config['limits']): JobData {
   const { task, body } = ctx.state;
   const issues: ValidationIssue[] = [];
-  const data = dataOf(body.value, { validate: validators.of(task), loc: ['body'], bodyBytes: body.length }, issues);
-  if (issues.length > 0) throw new ValidationError(issues);
+  const validate = validators.of(task);
+  const data = withinTime(validate, body.length, () => dataOf(body.value, { validate, loc: ['body'], bodyBytes: body.length }, issues));
+  refuse(issues);
   return { ...data, ...timeLimitsOf((name) => ctx.get(name), task, limits) };
 }
 
@@ -27,14 +26,29 @@ export function batchDataOf(ctx: Context, validators: Validators, limits: Config
   const list = batchOf(body.value);
   const validate = validators.of(task);
   const issues: ValidationIssue[] = [];
-  const batch = list.map((item: unknown, index) => {
-    if (issues.length >= MAX_ISSUES) return { params: undefined };
-    // Undefined would mean that there is no body; an item that is null is one of the wrong type.
-    return dataOf(item, { validate, loc: ['body', index], bodyBytes: body.length }, issues);
-  });
-  if (issues.length > 0) throw new ValidationError(issues.slice(0, MAX_ISSUES));
+  const batch = withinTime(validate, body.length, () =>
+    list.map((item: unknown, index) => {
+      if (issues.length > MOST_ISSUES) return { params: undefined };
+      // Undefined would mean that there is no body; an item that is null is one of the wrong type.
+      return dataOf(item, { validate, loc: ['body', index], bodyBytes: body.length }, issues);
+    }),
+  );
+  refuse(issues);
   const own = timeLimitsOf((name) => ctx.get(name), task, limits);
   return batch.map((data) => ({ ...data, ...own }));
+}
+
+/** @throws ValidationError when there are problems */
+function refuse(issues: readonly ValidationIssue[]): void {
+  if (issues.length === 0) return;
+  if (issues.length <= MOST_ISSUES) throw new ValidationError(issues);
+  const rest: ValidationIssue = {
+    type: 'value_error',
+    loc: ['body'],
+    msg: `Value error, only the first ${MOST_ISSUES} problems are told`,
+    input: null,
+  };
+  throw new ValidationError([...issues.slice(0, MOST_ISSUES), rest]);
 }
 
 function batchOf(value: unknown): readonly unknown[] {

@@ -12,6 +12,9 @@ export interface JsonBody {
   length: number;
 }
 
+/** How long the body of a request may take to arrive, in milliseconds. */
+const BODY_MS = 60_000;
+
 export interface JsonLimits {
   /** Longest body in bytes. */
   bodyMaxBytes: number;
@@ -36,13 +39,28 @@ async function readBytes(request: IncomingMessage, limit: number): Promise<Buffe
     throw new Refusal('encoding_unsupported', 415, `The body must not be compressed, but content-encoding says ${encoding}`);
   }
   const length = request.headers['content-length'];
+  // Whoever sends a byte now and then would hold the connection for ever.
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const refusal = new Refusal('body_slow', 408, `The body must arrive within ${BODY_MS / 1000} s`, { connection: 'close' });
+    timer = setTimeout(() => reject(refusal), BODY_MS);
+  });
+  const read = rawBody(request, length === undefined ? { limit } : { limit, length });
   try {
-    return await rawBody(request, length === undefined ? { limit } : { limit, length });
+    return await Promise.race([read, late]);
   } catch (error) {
+    read.catch(() => {});
     drain(request);
-    if (isTooLarge(error)) throw new Refusal('body_too_large', 413, `The body may have at most ${limit} bytes`);
+    if (error instanceof Refusal) throw error;
+    if (isTooLarge(error)) throw tooLarge(`The body may have at most ${limit} bytes`);
     throw unreadable();
+  } finally {
+    clearTimeout(timer);
   }
+}
+
+function tooLarge(detail: string): Refusal {
+  return new Refusal('body_too_large', 413, detail);
 }
 
 function isTooLarge(error: unknown): boolean {
@@ -89,7 +107,7 @@ const suspicious = /__proto__|\\u00[567]/i;
  * @throws ValidationError json_invalid
  */
 export function parseJson(text: string, maxDepth: number): unknown {
-  if (text.length > maxDepth && isDeeper(text, maxDepth)) throw unreadable();
+  if (text.length > maxDepth) checkShape(text, maxDepth);
   try {
     const value: unknown = suspicious.test(text) ? JSON.parse(text, withoutProto) : JSON.parse(text);
     return value ?? undefined;
@@ -106,9 +124,13 @@ function withoutProto(key: string, value: unknown): unknown {
   return key === '__proto__' ? undefined : value;
 }
 
-/** Whether a text opens more than `maxDepth` brackets at once. Without recursion, and stops at the first one too many. */
-function isDeeper(text: string, maxDepth: number): boolean {
+/** More members of objects than this are not read: an object of a million names costs seconds, and no task has so many. */
+const MOST_MEMBERS = 100_000;
+
+/** Refuses a text that opens more than `maxDepth` brackets at once, or has too many members. Without recursion, and stops at the first one too many. */
+function checkShape(text: string, maxDepth: number): void {
   let depth = 0;
+  let members = 0;
   let quoted = false;
   for (let at = 0; at < text.length; at += 1) {
     const character = text.charCodeAt(at);
@@ -118,8 +140,11 @@ function isDeeper(text: string, maxDepth: number): boolean {
     } else if (character === 0x22) quoted = true;
     else if (character === 0x5b || character === 0x7b) {
       depth += 1;
-      if (depth > maxDepth) return true;
+      if (depth > maxDepth) throw unreadable();
     } else if (character === 0x5d || character === 0x7d) depth -= 1;
+    else if (character === 0x3a) {
+      members += 1;
+      if (members > MOST_MEMBERS) throw tooLarge(`The objects of a body may have at most ${MOST_MEMBERS} members`);
+    }
   }
-  return false;
 }

@@ -15,16 +15,21 @@ interface Finding {
   at?: string;
 }
 
-/** One issue for every problem; those of a union's branches are merged where they say the same. */
+/** More problems of one request than this are counted, not told: the answer must not be a hundred times the request. */
+export const MOST_ISSUES = 1000;
+
+/** One issue for every problem, up to MOST_ISSUES + 1; those of a union's branches are merged where they say the same. */
 export function issuesOf(errors: readonly ErrorObject[], root: unknown, loc: readonly (string | number)[]): ValidationIssue[] {
   const cut = inputCutter();
-  return withoutBranches(errors).map((error) => {
-    const { type, msg, ctx, at } = findingOf(error);
-    const path = [...loc, ...pathOf(error.instancePath, root), ...(at === undefined ? [] : [at])];
-    const issue: ValidationIssue = { type, loc: path, msg, input: cut(error.data) };
-    if (ctx !== undefined) issue.ctx = ctx;
-    return issue;
-  });
+  return withoutBranches(errors)
+    .slice(0, MOST_ISSUES + 1)
+    .map((error) => {
+      const { type, msg, ctx, at } = findingOf(error);
+      const path = [...loc, ...pathOf(error.instancePath, root), ...(at === undefined ? [] : [at])];
+      const issue: ValidationIssue = { type, loc: path, msg, input: cut(error.data) };
+      if (ctx !== undefined) issue.ctx = ctx;
+      return issue;
+    });
 }
 
 /** A JSON Pointer as a path; what indexes an array is a number. */

@@ -1,8 +1,9 @@
 /** Checks params against a task's JSON Schema. One validator per version of a task, compiled at its first use. */
 
 import type { ErrorObject, ValidateFunction } from 'ajv/dist/2020.js';
-import { Ajv2020 } from 'ajv/dist/2020.js';
-import { FastTaskError, messageOf, type ValidationIssue } from '../../shared/errors.ts';
+import { FastTaskError, messageOf, ValidationError, type ValidationIssue } from '../../shared/errors.ts';
+import { interruptible } from '../../shared/interruptible.ts';
+import { compileSchema } from '../../shared/json-schema.ts';
 import type { JsonSchema, TaskDescriptor } from '../../shared/registry.ts';
 import { issuesOf } from './validation-issues.ts';
 
@@ -16,7 +17,33 @@ export class SchemaInvalidError extends FastTaskError {
 /** Of bodies longer than this only the first problem of an item is told: millions of faults would fill the memory. */
 const ALL_ERRORS_BYTES = 256 * 1024;
 
-export type Validator = (value: unknown, loc: readonly (string | number)[], bodyBytes: number) => ValidationIssue[];
+/** How long a body may be checked against a schema, in milliseconds: so much, and 10 for each 100 KB. */
+const CHECK_MS = 300;
+const CHECK_MS_PER_BYTE = 1e-4;
+
+/** The checks whose cost can grow faster than the value: of a regular expression without end. */
+const costly = /"(pattern|patternProperties|uniqueItems)":/;
+
+/** Checks a value; a body of `bodyBytes` is the whole of which it is a part. Throws ValidationError when it takes too long. */
+export interface Validator {
+  (value: unknown, loc: readonly (string | number)[], bodyBytes: number): ValidationIssue[];
+  /** Whether the time must be watched while it runs; see `withinTime`. */
+  readonly costly: boolean;
+}
+
+/**
+ * Runs the checks of one body. Where a schema can be made to cost seconds (a task author's pattern and a text that is made for it),
+ * they are interrupted in time, so that one request does not hold up the others.
+ * @throws ValidationError when the time is up
+ */
+export function withinTime<T>(validator: Validator, bodyBytes: number, work: () => T): T {
+  if (!validator.costly) return work();
+  const ms = Math.round(CHECK_MS + bodyBytes * CHECK_MS_PER_BYTE);
+  return interruptible(work, ms, () => {
+    const msg = `Value error, it takes more than ${ms} ms to check this body against the patterns of the task`;
+    return new ValidationError([{ type: 'value_error', loc: ['body'], msg, input: null }]);
+  });
+}
 
 /** The validators of all tasks, by name; another digest replaces the one before. */
 export class Validators {
@@ -39,7 +66,7 @@ export class Validators {
 export function compile(schema: JsonSchema, name: string): Validator {
   const first = compiled(schema, name, false);
   let all: ValidateFunction | undefined;
-  return (value, loc, bodyBytes) => {
+  const validate = (value: unknown, loc: readonly (string | number)[], bodyBytes: number) => {
     if (value === undefined) return [{ type: 'missing', loc: [...loc], msg: 'Field required', input: null }];
     if (first(value)) return [];
     let errors: readonly ErrorObject[] = first.errors ?? [];
@@ -50,34 +77,13 @@ export function compile(schema: JsonSchema, name: string): Validator {
     }
     return issuesOf(errors, value, loc);
   };
+  return Object.assign(validate, { costly: costly.test(JSON.stringify(schema)) });
 }
 
 function compiled(schema: JsonSchema, name: string, allErrors: boolean): ValidateFunction {
-  const ajv = new Ajv2020({
-    allErrors,
-    strict: false,
-    // 1e999 is Infinity to JSON.parse, and no number of JSON.
-    strictNumbers: true,
-    verbose: true,
-    ownProperties: true,
-    validateFormats: false,
-    logger: false,
-    code: { regExp: Object.assign(patternOf, { code: 'patternOf' }) },
-  });
-  // Names by which other schemas could be reached mean nothing here, and an unknown dialect would only stop the compilation.
-  const { $schema: _dialect, $id: _id, ...rest } = schema;
   try {
-    return ajv.compile(rest);
+    return compileSchema(schema, allErrors);
   } catch (error) {
     throw new SchemaInvalidError(name, messageOf(error));
-  }
-}
-
-/** A pattern with Unicode rules, or without where it was written for the older ones. */
-function patternOf(pattern: string, flags: string): RegExp {
-  try {
-    return new RegExp(pattern, flags);
-  } catch {
-    return new RegExp(pattern);
   }
 }

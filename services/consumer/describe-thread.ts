@@ -21,7 +21,17 @@ export interface DescribeRequest {
 /** Sent before (`index` alone) and after each file. */
 export type DescribeMessage = { index: number } | { index: number; declaration: Declaration } | { index: number; reason: string };
 
-const OPTIONS = ['softTimeLimit', 'timeLimit', 'retries', 'backoff', 'retryOnLimit', 'concurrency', 'memoryLimit', 'isolation'] as const;
+const OPTIONS = [
+  'softTimeLimit',
+  'timeLimit',
+  'retries',
+  'backoff',
+  'retryOnLimit',
+  'concurrency',
+  'memoryLimit',
+  'isolation',
+  'maxWaiting',
+] as const;
 
 function declarationOf(task: Task): Declaration {
   if (typeof task.description !== 'string' || task.description === '')

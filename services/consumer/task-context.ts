@@ -1,5 +1,5 @@
 /** What a running task is given: its side of limits, progress and log. */
-import { Script } from 'node:vm';
+import { interruptible } from '../../shared/interruptible.ts';
 import type { TaskContext, TaskLog } from '../../shared/task.ts';
 import { Revoked, SoftTimeLimitExceeded } from '../../shared/task-errors.ts';
 import { LatestOnly } from './latest-only.ts';
@@ -78,27 +78,6 @@ export class JobContext implements TaskContext {
   end(): void {
     this.#progress.flush();
     this.#lines.flush();
-  }
-}
-
-const guarded = new Script('__fasttask_guarded()', { filename: 'fasttask-guard' });
-
-/**
- * Runs synchronous code under a time limit that interrupts it wherever it is: Node's vm terminates the script. The code inside
- * gets neither catch nor finally; the caller gets the error.
- */
-function interruptible<T>(work: () => T, timeoutMs: number, onTimeout: () => unknown): T {
-  const scope: Record<string, unknown> = globalThis;
-  const outer = scope['__fasttask_guarded'];
-  scope['__fasttask_guarded'] = work;
-  try {
-    return guarded.runInThisContext({ timeout: Math.ceil(timeoutMs) }) as T;
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ERR_SCRIPT_EXECUTION_TIMEOUT') throw onTimeout();
-    throw error;
-  } finally {
-    if (outer === undefined) delete scope['__fasttask_guarded'];
-    else scope['__fasttask_guarded'] = outer;
   }
 }
 

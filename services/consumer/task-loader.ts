@@ -3,6 +3,8 @@
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { Config } from '../../shared/config.ts';
+import { messageOf } from '../../shared/errors.ts';
+import { compileSchema } from '../../shared/json-schema.ts';
 import type { Declaration, DescribeMessage, DescribeRequest } from './describe-thread.ts';
 import { type CompiledTask, compileTasks, findTaskFiles, type LoadedTask, type TaskProblem } from './task-files.ts';
 import { checkTaskOptions } from './task-options.ts';
@@ -31,11 +33,23 @@ export async function loadTasks(config: Config): Promise<LoadedTasks> {
       problems.push({ file: task.file, reason: outcome });
       continue;
     }
-    const options = checkTaskOptions(outcome.options, config.limits);
+    const options = schemaFault(outcome) ?? checkTaskOptions(outcome.options, config.limits);
     if (typeof options === 'string') problems.push({ file: task.file, reason: options });
     else tasks.push({ ...taskOf(task, outcome), ...options });
   }
   return { tasks, problems, warnings };
+}
+
+/** The API compiles the same schemas: what it could not serve is told here, where the file is. */
+function schemaFault({ params, result }: Declaration): string | undefined {
+  for (const [name, schema] of Object.entries({ params, result })) {
+    try {
+      compileSchema(schema, false);
+    } catch (error) {
+      return `${name}: its JSON Schema cannot be compiled: ${messageOf(error)}`;
+    }
+  }
+  return undefined;
 }
 
 function taskOf({ name, digest, module }: CompiledTask, { description, params, result }: Declaration): LoadedTask {

@@ -9,6 +9,7 @@ export interface TaskOptions extends RetryOptions {
   concurrency?: number;
   memoryLimit?: number;
   isolation?: 'thread' | 'process';
+  maxWaiting?: number;
   /** Whether the task cleans up when it is revoked. */
   onRevoke?: true;
 }
@@ -34,6 +35,7 @@ export function checkTaskOptions(options: Record<string, unknown>, limits: Confi
   check('retryOnLimit', isBoolean, 'true or false');
   check('concurrency', wholeUpTo(1, MOST_AT_ONCE), `a whole number from 1 to ${MOST_AT_ONCE}`);
   check('memoryLimit', wholeUpTo(LEAST_MEMORY, MOST_MEMORY), `MiB, a whole number from ${LEAST_MEMORY} to ${MOST_MEMORY}`);
+  check('maxWaiting', wholeUpTo(1, MOST_WAITING), `a whole number from 1 to ${MOST_WAITING}`);
   check('isolation', isIsolation, "'thread' or 'process'");
   if (options['onRevoke'] === true) checked.onRevoke = true;
   const { softTimeLimit, timeLimit } = checked;
@@ -46,6 +48,7 @@ export function checkTaskOptions(options: Record<string, unknown>, limits: Confi
 /** The largest values that a task may declare; MiB of heap below the least do not even load Node's own code. */
 const MOST_RETRIES = 100;
 const MOST_AT_ONCE = 1_000_000;
+const MOST_WAITING = 1_000_000_000;
 const LEAST_MEMORY = 32;
 const MOST_MEMORY = 1_048_576;
 
