@@ -25,7 +25,7 @@ async function main(): Promise<void> {
   const log = createLogger(config.logLevel, { service: 'api', ...(config.runningId === undefined ? {} : { runningId: config.runningId }) });
   const backend = new Backend(config, log);
   const answer = createApp(backend, log).callback();
-  const server = new Server(config, (request, response) => void answer(request, response));
+  const server = new Server(config, (request, response) => void answer(request, response), log);
 
   let stopping = false;
   const stop = async (reason: string) => {

@@ -1,12 +1,14 @@
 /** The HTTP server: how it listens, and how it ends without losing a request. */
 import { randomUUID } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { createServer, type Server as PlainServer, type RequestListener } from 'node:http';
+import { createServer, type Server as PlainServer, type RequestListener, type ServerOptions } from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import { Server as NetServer } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Config } from '../../shared/config.ts';
-import { FastTaskError, messageOf } from '../../shared/errors.ts';
+import { FastTaskError } from '../../shared/errors.ts';
+import type { Logger } from '../../shared/logger.ts';
+import { limitConnections } from './connection-limit.ts';
+import { followCertificate, readTls } from './tls.ts';
 
 /** How long idle connections stay open after `stop`, in milliseconds: a request may be on its way on one of them. */
 const IDLE_GRACE_MS = 1500;
@@ -16,6 +18,17 @@ const SWEEP_MS = 100;
 
 /** How long `stop` waits for answers, in milliseconds. */
 const DRAIN_MS = 8000;
+
+/** How long a client may take for the TLS handshake, and for the headers of a request, in milliseconds. */
+const HANDSHAKE_MS = 10_000;
+
+const options: ServerOptions = {
+  headersTimeout: 15_000,
+  // How long a body may take depends on the route: an upload takes as long as bytes arrive.
+  requestTimeout: 0,
+  connectionsCheckingInterval: 2000,
+  keepAliveTimeout: 30_000,
+};
 
 /** What keeps the server from listening; `message` is the one line that says so. */
 class ListenError extends FastTaskError {
@@ -28,14 +41,18 @@ export class Server {
   readonly #server: PlainServer | TlsServer;
   readonly #config: Config;
   #stopped: Promise<void> | undefined;
+  #unfollow: () => void = () => {};
 
-  /** @throws ListenError when the certificate cannot be used */
-  constructor(config: Config, listener: RequestListener) {
+  /** @throws FastTaskError when the certificate cannot be used */
+  constructor(config: Config, listener: RequestListener, log: Logger) {
     this.#config = config;
-    this.#server = config.tls.enabled ? tlsServer(config.tls, listener) : createServer(listener);
-    this.#server.headersTimeout = 20_000;
-    this.#server.requestTimeout = 300_000;
-    this.#server.keepAliveTimeout = 30_000;
+    if (config.tls.enabled) {
+      const server = createTlsServer({ ...options, ...readTls(config.tls), handshakeTimeout: HANDSHAKE_MS }, listener);
+      this.#unfollow = followCertificate(server, config.tls, log);
+      this.#server = server;
+    } else this.#server = createServer(options, listener);
+    // Behind a proxy every connection has the proxy's address.
+    if (!config.api.trustProxy) limitConnections(this.#server, config.api.maxConnectionsPerAddress);
     // Node hands CONNECT over raw; it is a method like any other that no route knows.
     this.#server.on('connect', (_request: unknown, socket: Duplex) => refuseConnect(socket));
   }
@@ -55,6 +72,7 @@ export class Server {
 
   /** Takes no new connection, answers what has arrived, closes. Safe to call twice. */
   stop(): Promise<void> {
+    this.#unfollow();
     this.#stopped ??= new Promise((resolve) => {
       // The server's own close would cut idle connections at once, and with them a request that is on its way.
       NetServer.prototype.close.call(this.#server, () => finish());
@@ -70,17 +88,6 @@ export class Server {
       };
     });
     return this.#stopped;
-  }
-}
-
-function tlsServer({ keyFile, certFile }: Config['tls'], listener: RequestListener): TlsServer {
-  try {
-    return createTlsServer(
-      { key: readFileSync(keyFile), cert: readFileSync(certFile), minVersion: 'TLSv1.2', handshakeTimeout: 10_000 },
-      listener,
-    );
-  } catch (error) {
-    throw new ListenError(`The API needs a key in ${keyFile} and its certificate in ${certFile}: ${messageOf(error)}`);
   }
 }
 

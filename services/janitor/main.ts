@@ -1,12 +1,18 @@
 /** One sweep over the files folder, then the end: PM2 starts it again by the clock. */
+import { ensureCertificate } from '../../shared/certificate.ts';
 import { loadConfig } from '../../shared/config.ts';
 import { ConfigError, messageOf } from '../../shared/errors.ts';
 import { createLogger } from '../../shared/logger.ts';
 import { removeExpired } from './expired-files.ts';
 
 try {
-  const { dirs, files, logLevel } = loadConfig();
+  const { api, dirs, files, logLevel, runs, tls } = loadConfig();
   const log = createLogger(logLevel, { service: 'janitor' });
+  // The API takes up a new certificate by itself.
+  if (runs.api && tls.enabled && !tls.ownCertificate) {
+    const renewed = await ensureCertificate({ keyFile: tls.keyFile, certFile: tls.certFile, apiHost: api.host });
+    if (renewed) log.info({ certFile: tls.certFile }, 'certificate.renewed');
+  }
   if (files.cleanup) {
     const swept = await removeExpired({
       dir: dirs.files,

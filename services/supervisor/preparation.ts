@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { ensureCertificate } from '../../shared/certificate.ts';
 import { type Config, type Environment, projectDir } from '../../shared/config.ts';
 import { isVariableName } from '../../shared/config-variables.ts';
 import { redisConf, redisConfOf } from '../redis/conf.ts';
 import type { RedisServer } from '../redis/ensure.ts';
 import { type App, appsFor, systemVariableNames } from './apps.ts';
-import { ensureCertificate } from './certificate.ts';
 
 /** How a node gets its embedded server: `npm start` may unpack one, plain PM2 only finds one. */
 export type RedisSource = (dir: string) => Promise<RedisServer>;

@@ -1,7 +1,7 @@
 /** A node for the API's tests: Redis, the API over HTTPS, and a consumer where one is wanted. */
 import { cpSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { ensureCertificate } from '../../services/supervisor/certificate.ts';
+import { ensureCertificate } from '../../shared/certificate.ts';
 import { projectDir } from '../../shared/config.ts';
 import { apiClient, jobOf } from '../support/https.ts';
 import { freePort } from '../support/ports.ts';

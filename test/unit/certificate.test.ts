@@ -3,7 +3,7 @@ import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
-import { ensureCertificate } from '../../services/supervisor/certificate.ts';
+import { ensureCertificate } from '../../shared/certificate.ts';
 import { removeTempDirs, tempDir } from '../support/temp.ts';
 
 let files: { keyFile: string; certFile: string };
