@@ -20,6 +20,8 @@ export interface TaskDescriptor extends RetryOptions {
   /** Seconds; left out where the installation's limits hold. */
   softTimeLimit?: number;
   timeLimit?: number;
+  /** Waiting jobs above which further ones are refused. */
+  maxWaiting?: number;
   /** Digest of the compiled task file with its helpers. */
   digest: string;
 }

@@ -88,6 +88,11 @@ export interface TaskDefinition<Params, Result> extends RetryOptions {
   timeLimit?: number;
   /** Jobs of this task that run at once in the whole cluster. Default: as many as there are slots. */
   concurrency?: number;
+  /**
+   * Waiting jobs of this task above which the API refuses further ones (429), so that a queue cannot grow without end. Requests that arrive at the
+   * same moment may exceed it by their number. Default: no limit.
+   */
+  maxWaiting?: number;
   /** MiB of heap above which the thread is replaced after a job (the most that a job in a process of its own may have). */
   memoryLimit?: number;
   /** `process`: each job runs in a child process, for native code that a thread cannot contain. Default `thread`. */

@@ -4,11 +4,15 @@ import type { Logger } from '../../shared/logger.ts';
 import { Refusal } from './refusal.ts';
 import type { RequestState } from './route.ts';
 
+/** Tells the code of an error (see error-codes.ts): bodies keep the form that clients of the older FastTask know. */
+export const ERROR_HEADER = 'fasttask-error';
+
 type Answering = ParameterizedContext<RequestState>;
 
 /** Answers with what a client may know of an error; everything else becomes a 500 with the request's id and a line in the log. */
 export function answerError(ctx: Answering, error: unknown, log: Logger): void {
   const { requestId } = ctx.state;
+  ctx.set(ERROR_HEADER, error instanceof FastTaskError && error.status !== 500 ? error.code : 'internal');
   if (error instanceof Refusal) {
     ctx.set({ ...error.headers });
     return write(ctx, error.status, { detail: error.message });

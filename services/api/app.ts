@@ -5,31 +5,40 @@ import Koa, { type Middleware } from 'koa';
 import type { Logger } from '../../shared/logger.ts';
 import { answerError } from './answer-error.ts';
 import type { Backend } from './backend.ts';
+import { crossOrigin, refuseCrossSite } from './cross-site.ts';
 import { dispatch, fallback, groupByPath } from './dispatch.ts';
 import { readJsonBody } from './json-body.ts';
+import { rateLimitOf } from './rate-limit.ts';
 import type { Context, RequestState, Route } from './route.ts';
 import { routesOf } from './routes.ts';
+import { securityHeaders } from './security-headers.ts';
 
 export function createApp(backend: Backend, log: Logger): Koa<RequestState> {
   const app = new Koa<RequestState>();
   app.silent = true;
+  if (backend.config.api.trustProxy) {
+    // The address that the proxy itself has seen is the last one; those before it are the client's word.
+    app.proxy = true;
+    app.maxIpsCount = 1;
+  }
   // Errors of requests are answered below; what arrives here is a connection that broke while it was written to.
   app.on('error', (error: Error) => log.debug({ reason: error.message }, 'response.failed'));
 
+  const serve = serving(backend);
   const open = new Set<string>();
   const router = new Router<RequestState>({ strict: true, sensitive: true });
   for (const [path, routes] of groupByPath(routesOf(backend, log))) {
     if (routes.every((route) => route.open)) open.add(path);
-    router.all(
-      path,
-      dispatch(routes, backend.registry, (route, ctx) => serve(route, ctx, backend)),
-    );
+    router.all(path, dispatch(routes, backend.registry, serve));
   }
 
   app.use(identify);
+  app.use(securityHeaders());
   app.use(closing(backend));
+  if (backend.config.api.corsOrigins.length > 0) app.use(crossOrigin(backend.config.api.corsOrigins));
   app.use(answerErrors(log));
   if (log.isLevelEnabled('debug')) app.use(logAccess(log));
+  app.use(refuseCrossSite(backend.config));
   app.use(async (ctx, next) => {
     if (!open.has(ctx.path)) await backend.access.open();
     return next();
@@ -40,10 +49,21 @@ export function createApp(backend: Backend, log: Logger): Koa<RequestState> {
 }
 
 /** The steps of a request whose route is known. The body comes before credentials, as clients of the older FastTask know it. */
-async function serve(route: Route, ctx: Context, backend: Backend): Promise<void> {
-  if (route.body) ctx.state.body = await readJsonBody(ctx.req, backend.config.api);
-  if (!route.open) ctx.state.caller = await backend.access.admit(ctx.get('authorization'));
-  await route.handle(ctx);
+function serving(backend: Backend): (route: Route, ctx: Context) => Promise<void> {
+  const { access, audit, config, redis } = backend;
+  const rateLimit = rateLimitOf(config, redis);
+  return async (route, ctx) => {
+    try {
+      if (route.body) ctx.state.body = await readJsonBody(ctx.req, config.api);
+      if (!route.open) ctx.state.caller = await access.admit(ctx.get('authorization'));
+      if (!route.open) await rateLimit?.(ctx);
+      await route.handle(ctx);
+      if (route.audit !== undefined) audit.done(route.audit, ctx);
+    } catch (error) {
+      audit.refused(ctx, error);
+      throw error;
+    }
+  };
 }
 
 const clientsOwnId = /^[A-Za-z0-9_-]{1,64}$/;

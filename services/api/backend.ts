@@ -10,6 +10,7 @@ import { RegistryView } from '../../shared/registry.ts';
 import { ReplyListener } from '../../shared/replies.ts';
 import { obtainRunningId } from '../../shared/running-id.ts';
 import { Access } from './access.ts';
+import { Audit } from './audit.ts';
 import { Validators } from './validation.ts';
 import { Waiters } from './waiters.ts';
 
@@ -26,6 +27,7 @@ export class Backend {
   readonly registry: RegistryView;
   readonly replies: ReplyListener;
   readonly access: Access;
+  readonly audit: Audit;
   readonly validators = new Validators();
   readonly waiters = new Waiters();
   /** Requests being answered carry on, but nobody should send new ones here. */
@@ -45,6 +47,7 @@ export class Backend {
     this.registry = new RegistryView(this.redis, this.#subscriber, config.redis.prefix, log);
     this.replies = new ReplyListener(this.#subscriber, config.redis.prefix, randomUUID());
     this.access = new Access(config, log);
+    this.audit = new Audit(config, log);
   }
 
   /** Starts to follow Redis; returns at once, also while it is away. */
@@ -114,6 +117,7 @@ export class Backend {
     this.redis.off('ready', this.#learnRunningId);
     this.registry.stop();
     this.replies.stop();
+    this.audit.close();
     disconnectRedis(this.redis);
     disconnectRedis(this.#subscriber);
   }

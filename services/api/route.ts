@@ -1,6 +1,7 @@
 /** What a route is to the application, and how its answers are written. */
 import type { RouterContext } from '@koa/router';
 import type { TaskDescriptor } from '../../shared/registry.ts';
+import type { AuditEvent } from './audit.ts';
 import type { Caller } from './caller.ts';
 import type { JsonBody } from './json-body.ts';
 
@@ -11,6 +12,8 @@ export interface RequestState {
   caller: Caller;
   /** Only on routes with `body`. */
   body: JsonBody;
+  /** What the audit log says of the request beside who, when and where; set by the route. */
+  audited: Record<string, unknown>;
   /** Only on paths with `:task`. */
   task: TaskDescriptor;
 }
@@ -27,6 +30,8 @@ export interface Route {
   open?: true;
   /** Answers HEAD as well. */
   head?: true;
+  /** Every request that this route serves is written to the audit log under this name. */
+  audit?: AuditEvent;
   handle(ctx: Context): Promise<void> | void;
 }
 

@@ -1,5 +1,6 @@
 import type { Backend } from '../backend.ts';
 import { batchDataOf, jobDataOf } from '../job-request.ts';
+import { refuseWhenFull } from '../queue-limit.ts';
 import { answerJson, jobJson, type Route } from '../route.ts';
 
 /** `POST /create/{task}`: submits a job and answers with its id. */
@@ -9,8 +10,13 @@ export function createRoute(backend: Backend): Route {
     method: 'POST',
     path: '/create/:task',
     body: true,
+    audit: 'job.created',
     async handle(ctx) {
-      const id = await backend.jobs.submit(ctx.state.task, jobDataOf(ctx, validators, config.limits));
+      const { task } = ctx.state;
+      const data = jobDataOf(ctx, validators, config.limits);
+      await refuseWhenFull(backend.jobs, task, 1);
+      const id = await backend.jobs.submit(task, data);
+      ctx.state.audited = { jobId: id };
       answerJson(ctx, jobJson(id, 'PENDING', '""'));
     },
   };
@@ -23,8 +29,13 @@ export function createBatchRoute(backend: Backend): Route {
     method: 'POST',
     path: '/create/:task/batch',
     body: true,
+    audit: 'jobs.created',
     async handle(ctx) {
-      const ids = await backend.jobs.submitAll(ctx.state.task, batchDataOf(ctx, validators, config.limits));
+      const { task } = ctx.state;
+      const batch = batchDataOf(ctx, validators, config.limits);
+      await refuseWhenFull(backend.jobs, task, batch.length);
+      const ids = await backend.jobs.submitAll(task, batch);
+      ctx.state.audited = { jobIds: ids };
       answerJson(ctx, JSON.stringify({ ids, state: 'PENDING' }));
     },
   };

@@ -5,6 +5,9 @@ import { quoted } from '../quoted.ts';
 import { revokedId } from '../request-schemas.ts';
 import { answerJson, type Route } from '../route.ts';
 
+/** The audit log takes no more of what a caller calls an id, in characters. */
+const LONGEST_ID = 200;
+
 const messages: Readonly<Record<Exclude<RevokeOutcome, 'unknown'>, string>> = {
   waiting: 'task is still pending, will revoked later',
   started: 'task started, revoking now',
@@ -19,9 +22,11 @@ export function revokeRoute(backend: Backend): Route {
     method: 'POST',
     path: '/revoke',
     body: true,
+    audit: 'job.revoked',
     async handle(ctx) {
       const { jobs } = backend;
       const id = revokedId(ctx.state.body);
+      ctx.state.audited = { jobId: id.slice(0, LONGEST_ID) };
       const running = `current app.state.RUNNING_ID=${quoted(jobs.runningId)}`;
       const answer = (status: 'SUCCESS' | 'FAILURE', message: string) => answerJson(ctx, JSON.stringify({ status, result: '', message }));
       if (!isOfRunningId(id, jobs.runningId)) return answer('FAILURE', `invalid result_id=${quoted(id)} ${running}`);

@@ -4,6 +4,7 @@ import type { Backend } from '../backend.ts';
 import { jobEnd } from '../job-end.ts';
 import { jobDataOf } from '../job-request.ts';
 import { preferredWait } from '../prefer.ts';
+import { refuseWhenFull } from '../queue-limit.ts';
 import { answerJson, type Context, jobJson, type Route } from '../route.ts';
 
 /** How often a waiting /run reads its job in case its end was not told, in milliseconds. */
@@ -16,11 +17,14 @@ export function runRoute(backend: Backend): Route {
     method: 'POST',
     path: '/run/:task',
     body: true,
+    audit: 'job.run',
     async handle(ctx) {
       const { task } = ctx.state;
       const data = { ...jobDataOf(ctx, validators, config.limits), replyTo: replies.channel };
       const { jobs } = backend;
+      await refuseWhenFull(jobs, task, 1);
       const id = jobs.newId(task.name);
+      ctx.state.audited = { jobId: id };
       const preferred = preferredWait(ctx.get('prefer'));
       const seconds = Math.min(preferred ?? config.api.runMaxWaitSeconds, config.api.runMaxWaitSeconds);
       const { signal, done } = waiters.add(ctx.res);

@@ -1,0 +1,60 @@
+/** Who did what, to which job or file, and from where: one JSON line each in LOG_DIR/audit.log. */
+import { mkdirSync, openSync } from 'node:fs';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import type { Config } from '../../shared/config.ts';
+import { messageOf } from '../../shared/errors.ts';
+import { createLogger, type Logger } from '../../shared/logger.ts';
+import { Refusal } from './refusal.ts';
+import type { Context, RequestState } from './route.ts';
+
+/** What a route's requests are called in the audit log, in the past tense. */
+export type AuditEvent = 'job.created' | 'jobs.created' | 'job.run' | 'job.revoked' | 'file.uploaded' | 'file.downloaded';
+
+/** Statuses of answers to callers who were not let in, or not let through. */
+const TURNED_AWAY: ReadonlySet<number> = new Set([401, 403, 429]);
+
+export class Audit {
+  readonly #log: Logger;
+
+  constructor({ dirs }: Pick<Config, 'dirs'>, log: Logger) {
+    const dest = pino.destination({ fd: openAudit(dirs.log, log), sync: false });
+    // A full disk must not end the API; its other logs say so.
+    dest.on('error', () => {});
+    this.#log = createLogger('info', { service: 'audit' }, dest);
+  }
+
+  /** A request that was answered. */
+  done(event: AuditEvent, ctx: Context): void {
+    this.#log.info({ ...factsOf(ctx), user: ctx.state.caller.name, ...ctx.state.audited }, event);
+  }
+
+  /** A request of somebody who was turned away; `user` is who they said they were, if the account is known to have been right. */
+  refused(ctx: Context, error: unknown): void {
+    if (!(error instanceof Refusal) || !TURNED_AWAY.has(error.status)) return;
+    this.#log.warn({ ...factsOf(ctx), user: ctx.state.caller?.name, code: error.code, path: ctx.path }, 'caller.refused');
+  }
+
+  /** Writes down what is still held back. */
+  close(): void {
+    this.#log.flush();
+  }
+}
+
+const STANDARD_OUTPUT = 1;
+
+/** Every process appends whole lines to the same file, which only its owner may read. Where there can be none, the lines go where the log goes. */
+function openAudit(folder: string, log: Logger): number {
+  try {
+    mkdirSync(folder, { recursive: true });
+    return openSync(join(folder, 'audit.log'), 'a', 0o600);
+  } catch (error) {
+    log.error({ reason: messageOf(error) }, 'audit.not_opened');
+    return STANDARD_OUTPUT;
+  }
+}
+
+function factsOf({ ip, method, state }: Context): Record<string, unknown> {
+  const { requestId, task }: Partial<RequestState> = state;
+  return { address: ip, method, requestId, task: task?.name };
+}
