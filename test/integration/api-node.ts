@@ -10,7 +10,7 @@ import { startRedis, type TestRedis } from '../support/redis.ts';
 import { tempDir } from '../support/temp.ts';
 import { until } from '../support/until.ts';
 
-const TASKS = ['get_circle_area', 'misbehave', 'noop', 'spin', 'talks', 'wait'];
+const TASKS = ['crowded', 'get_circle_area', 'misbehave', 'noop', 'redos', 'spin', 'talks', 'wait'];
 
 type ApiClient = ReturnType<typeof apiClient>;
 
