@@ -132,6 +132,7 @@ export const fixedSchemas = {
   },
   Alive: { type: 'object', required: ['status'], properties: { status: text } },
   Problem: { type: 'object', required: ['detail'], properties: { detail: text } },
+  InternalProblem: { type: 'object', required: ['detail', 'request_id'], properties: { detail: text, request_id: text } },
   ValidationProblem: {
     type: 'object',
     required: ['detail'],

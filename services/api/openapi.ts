@@ -3,6 +3,7 @@ import type { Config } from '../../shared/config.ts';
 import type { TaskDescriptor } from '../../shared/registry.ts';
 import { BATCH_MAX } from './job-request.ts';
 import { exampleOf } from './openapi-example.ts';
+import { always, answer, errorResponses, errors, withBody } from './openapi-responses.ts';
 import { fixedSchemas, jobSchema, paramsName, reference, resultName, taskSchemas } from './openapi-schemas.ts';
 import { CONCURRENCY_FIELD } from './request-schemas.ts';
 import { HARD_HEADER, SOFT_HEADER } from './time-limits.ts';
@@ -24,7 +25,7 @@ export function openApiDocument(tasks: Iterable<TaskDescriptor>, serves: Serves)
     },
     servers: [{ url: '/' }],
     // The empty requirement says that an installation without accounts asks for none.
-    security: [{ HTTPBasic: [] }, {}],
+    security: [{ HTTPBasic: [] }, { Key: [] }, {}],
     tags: [
       ...list.map(({ name, description }) => ({ name: tagOf(name), description })),
       { name: 'Monitoring', description: 'Health, and what is going on.' },
@@ -38,8 +39,11 @@ export function openApiDocument(tasks: Iterable<TaskDescriptor>, serves: Serves)
     },
     components: {
       schemas: { ...fixedSchemas, ...Object.assign({}, ...list.map(taskSchemas)) },
-      securitySchemes: { HTTPBasic: { type: 'http', scheme: 'basic' } },
-      responses: problemResponses,
+      securitySchemes: {
+        HTTPBasic: { type: 'http', scheme: 'basic', description: 'The name and password of an account.' },
+        Key: { type: 'http', scheme: 'bearer', bearerFormat: 'ft_NAME_SECRET', description: 'A key made by `npm run user -- key NAME`.' },
+      },
+      responses: errorResponses(),
     },
   };
 }
@@ -49,26 +53,7 @@ function tagOf(task: string): string {
 }
 
 const json = (schema: Fragment, example?: unknown) => ({ 'application/json': example === undefined ? { schema } : { schema, example } });
-const answer = (description: string, schema: Fragment, example?: unknown) => ({ description, content: json(schema, example) });
 const body = (schema: Fragment, example?: unknown) => ({ required: true, content: json(schema, example) });
-
-const detail = (description: string) => answer(description, reference('Problem'));
-
-const problemResponses = {
-  BadRequest: detail('The body is not UTF-8, or nested too deep.'),
-  Unauthorized: { ...detail('Credentials are missing or wrong.'), headers: { 'www-authenticate': { schema: { type: 'string' } } } },
-  NotFound: detail('There is none.'),
-  TooLarge: detail('The body is longer than this server takes.'),
-  Invalid: answer('The request does not fit its schema; one item for every problem.', reference('ValidationProblem')),
-  Unavailable: {
-    ...detail('The task queue is out of reach: try again.'),
-    headers: { 'retry-after': { schema: { type: 'integer' }, description: 'Seconds.' } },
-  },
-};
-
-const response = (name: keyof typeof problemResponses) => ({ $ref: `#/components/responses/${name}` });
-const withBody = { '400': response('BadRequest'), '413': response('TooLarge') };
-const always = { '401': response('Unauthorized'), '422': response('Invalid'), '503': response('Unavailable') };
 
 const preferHeader = {
   name: 'Prefer',
@@ -158,7 +143,7 @@ function taskPaths(task: TaskDescriptor, serves: Serves): Fragment {
           { name: 'result_id', in: 'query', required: true, description: 'The id of the job.', schema: { type: 'string' } },
           preferHeader,
         ],
-        responses: { '200': answer('The job.', job, { id, state: 'SUCCESS', result }), '404': response('NotFound'), ...always },
+        responses: { '200': answer('The job.', job, { id, state: 'SUCCESS', result }), ...errors(404), ...always },
       }),
     };
   }
@@ -176,7 +161,7 @@ function controlPaths(serves: Serves): Fragment {
         { name: 'result_id', in: 'path', required: true, description: 'The id of the job.', schema: { type: 'string' } },
         preferHeader,
       ],
-      responses: { '200': answer('The job.', reference('Job')), '404': response('NotFound'), ...always },
+      responses: { '200': answer('The job.', reference('Job')), ...errors(404), ...always },
     },
   };
   const revoke = {
@@ -195,7 +180,7 @@ function controlPaths(serves: Serves): Fragment {
       operationId: 'job_logs',
       summary: 'The last 1,000 lines that a job printed or logged',
       parameters: [{ name: 'id', in: 'path', required: true, schema: { type: 'string' } }],
-      responses: { '200': answer('The lines, oldest first.', reference('JobLogs')), '404': response('NotFound'), ...always },
+      responses: { '200': answer('The lines, oldest first.', reference('JobLogs')), ...errors(404), ...always },
     },
   };
   return {
@@ -231,7 +216,7 @@ function monitoringPaths(tasks: readonly TaskDescriptor[], serves: Serves): Frag
         ...open,
         operationId: 'ready',
         summary: 'Whether jobs can be served',
-        responses: { '200': answer('They can.', reference('Alive')), '503': response('Unavailable') },
+        responses: { '200': answer('They can.', reference('Alive')), ...errors(503) },
       },
     },
   };

@@ -1,8 +1,10 @@
+import { createConfig, lintFromString } from '@redocly/openapi-core';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { openApiDocument } from '../../services/api/openapi.ts';
 import { exampleOf } from '../../services/api/openapi-example.ts';
+import { errorCodes } from '../../shared/error-codes.ts';
 import type { TaskDescriptor } from '../../shared/registry.ts';
 
 interface Tree {
@@ -95,3 +97,33 @@ function at(document: unknown, pointer: string): unknown {
     value = typeof value === 'object' && value !== null ? Reflect.get(value, part.replaceAll('~1', '/').replaceAll('~0', '~')) : undefined;
   return value;
 }
+
+test('a second validator, that shares nothing with the first, finds no fault either', async () => {
+  const config = await createConfig({ extends: ['spec'] });
+  const faultsOf = async (document: unknown) =>
+    (await lintFromString({ source: JSON.stringify(document), config })).map(({ ruleId, message }) => `${ruleId}: ${message}`);
+  expect(await faultsOf(openApiDocument(tasks, all))).toEqual([]);
+  expect(await faultsOf({ ...openApiDocument(tasks, all), paths: { '/x': { get: { responses: { 200: {} } } } } })).not.toEqual([]);
+});
+
+test('every operation has an answer with an example or a schema, its errors, and who may call it', () => {
+  const document = openApiDocument(tasks, all);
+  const paths = Object(document['paths']) as Record<string, Record<string, { responses: Record<string, unknown>; security?: unknown[] }>>;
+  for (const [path, methods] of Object.entries(paths)) {
+    for (const [method, { responses, security }] of Object.entries(methods)) {
+      const statuses = Object.keys(responses);
+      const what = `${method} ${path}`;
+      if (security !== undefined) expect([what, security]).toEqual([what, [{}]]);
+      else expect(statuses, what).toEqual(expect.arrayContaining(['200', '401', '403', '429', '500', '503']));
+    }
+  }
+  expect(document['security']).toEqual([{ HTTPBasic: [] }, { Key: [] }, {}]);
+});
+
+test('every code of an error is listed, with its status', () => {
+  const responses = JSON.stringify(Object(openApiDocument(tasks, all)['components']).responses);
+  for (const [code, { status }] of Object.entries(errorCodes)) {
+    expect(responses).toContain(`"Error${status}"`);
+    expect(responses).toContain(`"${code}"`);
+  }
+});
