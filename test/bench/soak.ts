@@ -9,6 +9,7 @@ import type { TestProcess } from '../support/processes.ts';
 import { runProgram } from '../support/program.ts';
 import { TestQueue } from '../support/queue.ts';
 import { until } from '../support/until.ts';
+import { median } from './measure.ts';
 
 const [jobs = 200_000, kills = 2000] = process.argv.slice(2).map(Number);
 const STEPS = 20;
@@ -28,10 +29,6 @@ async function reading({ pid }: TestProcess): Promise<{ mebibytes: number; threa
     looks.push({ mebibytes: Number(kib) / 1024, threads: Number(threads) });
   }
   return { mebibytes: median(looks.map(({ mebibytes }) => mebibytes)), threads: median(looks.map(({ threads }) => threads)) };
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }
 
 /** Lets one step's jobs run to their end. */
