@@ -6,6 +6,7 @@ import type { Logger } from '../../shared/logger.ts';
 import { answerError } from './answer-error.ts';
 import type { Backend } from './backend.ts';
 import { dispatch, fallback, groupByPath } from './dispatch.ts';
+import { drain } from './drain.ts';
 import { readJsonBody } from './json-body.ts';
 import type { Context, RequestState, Route } from './route.ts';
 import { routesOf } from './routes.ts';
@@ -70,6 +71,8 @@ function answerErrors(log: Logger): Middleware<RequestState> {
     } catch (error) {
       answerError(ctx, error, log);
     }
+    // Whatever was not read, of an upload without credentials for one.
+    drain(ctx.req);
   };
 }
 
