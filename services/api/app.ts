@@ -7,6 +7,7 @@ import { answerError } from './answer-error.ts';
 import type { Backend } from './backend.ts';
 import { crossOrigin, refuseCrossSite } from './cross-site.ts';
 import { dispatch, fallback, groupByPath } from './dispatch.ts';
+import { drain } from './drain.ts';
 import { readJsonBody } from './json-body.ts';
 import { rateLimitOf } from './rate-limit.ts';
 import type { Context, RequestState, Route } from './route.ts';
@@ -90,6 +91,8 @@ function answerErrors(log: Logger): Middleware<RequestState> {
     } catch (error) {
       answerError(ctx, error, log);
     }
+    // Whatever was not read, of an upload without credentials for one.
+    drain(ctx.req);
   };
 }
 

@@ -2,6 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import rawBody from 'raw-body';
 import { ValidationError } from '../../shared/errors.ts';
+import { drain } from './drain.ts';
 import { findJsonFault } from './json-fault.ts';
 import { Refusal } from './refusal.ts';
 
@@ -65,23 +66,6 @@ function tooLarge(detail: string): Refusal {
 
 function isTooLarge(error: unknown): boolean {
   return error instanceof Error && 'type' in error && error.type === 'entity.too.large';
-}
-
-/** How much of a refused body is read before the connection is cut. */
-const DRAINED_BYTES = 32 * 1024 ** 2;
-const DRAIN_MS = 5000;
-
-// A client that is still sending would meet a reset connection and never see the answer, so its body is read on, up to a point.
-function drain(request: IncomingMessage): void {
-  let left = DRAINED_BYTES;
-  const cut = () => request.socket.destroy();
-  const timer = setTimeout(cut, DRAIN_MS).unref();
-  const done = () => clearTimeout(timer);
-  request.on('data', (chunk: Buffer) => {
-    left -= chunk.length;
-    if (left < 0) cut();
-  });
-  request.on('end', done).on('close', done).resume();
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });

@@ -5,11 +5,13 @@ import type { Route } from './route.ts';
 import { checkRoute } from './routes/check.ts';
 import { createBatchRoute, createRoute } from './routes/create.ts';
 import { docsRoutes, openApiRoute, redocRoutes } from './routes/docs.ts';
+import { downloadRoute } from './routes/download.ts';
 import { healthRoute, readyRoute } from './routes/health.ts';
 import { jobLogsRoute } from './routes/job-logs.ts';
 import { revokeRoute } from './routes/revoke.ts';
 import { runRoute } from './routes/run.ts';
 import { statusInfoRoute } from './routes/status-info.ts';
+import { uploadRoute } from './routes/upload.ts';
 
 export function routesOf(backend: Backend, log: Logger): Route[] {
   const { serves } = backend.config.api;
@@ -19,6 +21,8 @@ export function routesOf(backend: Backend, log: Logger): Route[] {
     ...when(serves.check, () => [checkRoute(backend), jobLogsRoute(backend)]),
     ...when(serves.revoke, () => [revokeRoute(backend)]),
     ...when(serves.statusInfo, () => [statusInfoRoute(backend)]),
+    ...when(serves.upload, () => [uploadRoute(backend)]),
+    ...when(serves.download, () => [downloadRoute(backend)]),
     healthRoute(),
     readyRoute(backend),
     openApiRoute(backend),
