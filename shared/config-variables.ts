@@ -168,8 +168,16 @@ export const variables = {
   API_REVOKE: on('api', 'True', 'Serve /revoke.'),
   API_FILE_DOWNLOAD: on('api', 'True', 'Serve /download.'),
   API_FILE_UPLOAD: on('api', 'True', 'Serve /upload.'),
-  API_RATE_LIMIT: on('api', '0 (off)', 'Requests per second and caller.'),
-  API_MAX_CONNECTIONS_PER_ADDRESS: on('api', '1000', 'Open connections per address; loopback is not counted.'),
+  API_RATE_LIMIT: on(
+    'api',
+    '0 (off)',
+    'Requests per minute of one account or key, or of one address without accounts; counted for all API processes together.',
+  ),
+  API_MAX_CONNECTIONS_PER_ADDRESS: on(
+    'api',
+    '1000',
+    'Open connections of one address to one API process; loopback is not limited, and nobody behind TRUST_PROXY.',
+  ),
   BODY_MAX_BYTES: on('api', '10485760', 'Largest JSON body, in bytes.'),
   JSON_MAX_DEPTH: on('api', '64', 'Deepest nesting of a JSON body.'),
   UPLOAD_MAX_BYTES: on('api', '5368709120', 'Largest uploaded file, in bytes.'),

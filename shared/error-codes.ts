@@ -4,6 +4,7 @@
  */
 export const errorCodes = {
   body_unreadable: { status: 400, meaning: 'The body is not UTF-8, is cut off, or is nested deeper than JSON_MAX_DEPTH.' },
+  multipart_invalid: { status: 400, meaning: 'The multipart body of an upload cannot be parsed.' },
   file_name_refused: { status: 400, meaning: 'The name of a file leads elsewhere, or is none.' },
   unauthorized: { status: 401, meaning: 'Credentials are missing, wrong or expired.' },
   forbidden: { status: 403, meaning: 'The role of the account does not allow this.' },
@@ -12,6 +13,7 @@ export const errorCodes = {
   not_found: { status: 404, meaning: 'There is no such path, task, job or file, or the caller may not see it.' },
   method_not_allowed: { status: 405, meaning: 'The path knows other methods; `allow` names them.' },
   body_slow: { status: 408, meaning: 'The body did not arrive in time.' },
+  precondition_failed: { status: 412, meaning: 'The file is not the one that `if-match` or `if-unmodified-since` names.' },
   body_too_large: { status: 413, meaning: 'The body is longer than BODY_MAX_BYTES or UPLOAD_MAX_BYTES, or has too many parts.' },
   encoding_unsupported: { status: 415, meaning: 'Compressed bodies are not read.' },
   range_not_satisfiable: { status: 416, meaning: 'The file does not have the range that was asked for.' },

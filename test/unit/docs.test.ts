@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { projectDir } from '../../shared/config.ts';
 import { isVariableName, rules, variableNames, variables } from '../../shared/config-variables.ts';
+import { errorCodes } from '../../shared/error-codes.ts';
 import { variablesTable } from '../support/variables-table.ts';
 
 const deployReadme = readFileSync(join(projectDir, 'deploy', 'README.md'), 'utf8');
@@ -23,6 +24,13 @@ test('the table of variables in deploy/README.md is the one that the code gives'
     writeFileSync(join(projectDir, '.tmp', 'variables.md'), `${table}\n`);
   }
   expect(written, 'the new table is in .tmp/variables.md').toBe(table);
+});
+
+test('the table of errors in deploy/README.md is the registry of the code', () => {
+  const start = deployReadme.indexOf('| Code | Status |');
+  const written = deployReadme.slice(start, deployReadme.indexOf('\n\n', start));
+  const rows = Object.entries(errorCodes).map(([code, { status, meaning }]) => `| \`${code}\` | ${status} | ${meaning} |`);
+  expect(written).toBe(['| Code | Status | Meaning |', '|---|---|---|', ...rows].join('\n'));
 });
 
 test('every variable has a rule and a description', () => {
