@@ -1,50 +1,23 @@
-import { existsSync } from 'node:fs';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type ApiNode, startApiNode } from '../integration/api-node.ts';
-
-const CHROMIUM = process.env['CHROMIUM_PATH'] ?? '/usr/bin/chromium';
+import { launchBrowser, tryItOut, visit } from '../support/browser.ts';
+import { until } from '../support/until.ts';
 
 let node: ApiNode;
 let browser: Browser;
 
 beforeAll(async () => {
-  if (!existsSync(CHROMIUM)) throw new Error(`the tests of the pages need Chromium, expected ${CHROMIUM} (or CHROMIUM_PATH)`);
   node = await startApiNode();
   await node.startConsumer();
-  browser = await chromium.launch({
-    executablePath: CHROMIUM,
-    args: [
-      '--headless',
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-    ],
-  });
+  browser = await launchBrowser();
 });
 afterAll(async () => {
   await browser?.close();
   await node?.stop();
 });
-
-/** Opens a page and keeps what it asks for and complains about. */
-async function visit(path: string): Promise<{ page: Page; requests: string[]; complaints: string[] }> {
-  const page = await browser.newPage({ ignoreHTTPSErrors: true });
-  const requests: string[] = [];
-  const complaints: string[] = [];
-  page.on('request', (request) => requests.push(request.url()));
-  page.on('requestfailed', (request) => complaints.push(`${request.url()} ${request.failure()?.errorText}`));
-  page.on('pageerror', (error) => complaints.push(error.message));
-  page.on('console', (message) => {
-    if (message.type() === 'error' || /Content Security Policy/.test(message.text())) complaints.push(message.text());
-  });
-  await page.goto(`${node.api.origin}${path}`);
-  return { page, requests, complaints };
-}
 
 /** What went elsewhere than to this server (data: and blob: leave no machine). */
 function elsewhere(requests: readonly string[]): string[] {
@@ -52,15 +25,8 @@ function elsewhere(requests: readonly string[]): string[] {
 }
 
 test('/docs renders with requests to this server alone, and "Try it out" runs a task', async () => {
-  const { page, requests, complaints } = await visit('/docs');
-  const run = page.locator('#operations-Task\\:_get_circle_area-run_get_circle_area, [id$="run_get_circle_area"]').first();
-  await run.locator('.opblock-summary').click();
-  await run.getByRole('button', { name: 'Try it out' }).click();
-  await run.locator('textarea.body-param__text').fill('{"radius": 5}');
-  await run.getByRole('button', { name: 'Execute' }).click();
-  const answer = run.locator('.live-responses-table .highlight-code').first();
-  await answer.waitFor();
-  expect(await answer.textContent()).toContain('78.53981633974483');
+  const { page, requests, complaints } = await visit(browser, `${node.api.origin}/docs`);
+  expect(await tryItOut(page, 'run_get_circle_area', '{"radius": 5}')).toContain('78.53981633974483');
   expect(elsewhere(requests)).toEqual([]);
   expect(requests).toContain(`${node.api.origin}/openapi.json`);
   expect(requests).toContain(`${node.api.origin}/run/get_circle_area`);
@@ -69,7 +35,7 @@ test('/docs renders with requests to this server alone, and "Try it out" runs a 
 });
 
 test('the example of "Try it out" is a body that the task takes as it is', async () => {
-  const { page } = await visit('/docs');
+  const { page } = await visit(browser, `${node.api.origin}/docs`);
   const run = page.locator('[id$="run_get_circle_area"]').first();
   await run.locator('.opblock-summary').click();
   await run.getByRole('button', { name: 'Try it out' }).click();
@@ -78,7 +44,7 @@ test('the example of "Try it out" is a body that the task takes as it is', async
 });
 
 test('/redoc renders with requests to this server alone', async () => {
-  const { page, requests, complaints } = await visit('/redoc');
+  const { page, requests, complaints } = await visit(browser, `${node.api.origin}/redoc`);
   await page
     .getByRole('heading', { name: /Run get_circle_area and wait/ })
     .first()
@@ -89,6 +55,21 @@ test('/redoc renders with requests to this server alone', async () => {
     .waitFor();
   expect(elsewhere(requests)).toEqual([]);
   expect(requests).toContain(`${node.api.origin}/openapi.json`);
+  expect(complaints).toEqual([]);
+  await page.close();
+});
+
+test('with accounts /docs asks for a login; a person signs in, tries a task and sees its result', async () => {
+  writeFileSync(join(node.files, 'fasttask', 'conf', 'user_to_passwd.json'), '{"ann":"a long secret"}');
+  await until(async () => (await node.api.get('/docs')).status === 401, { what: 'the account to be noticed', timeoutMs: 10_000 });
+  expect((await node.api.get('/docs')).headers['www-authenticate']).toBe('Basic');
+
+  const stranger = await visit(browser, `${node.api.origin}/docs`, { signIn: { username: 'ann', password: 'wrong' } });
+  expect(await stranger.page.locator('#swagger-ui').count()).toBe(0);
+  await stranger.page.close();
+
+  const { page, complaints } = await visit(browser, `${node.api.origin}/docs`, { signIn: { username: 'ann', password: 'a long secret' } });
+  expect(await tryItOut(page, 'run_get_circle_area', '{"radius": 2}')).toContain('12.566370614359172');
   expect(complaints).toEqual([]);
   await page.close();
 });
