@@ -60,6 +60,7 @@ export function loadConfig(environment: Environment = process.env) {
     runs,
     /** This process' place among its app's processes, from 0: PM2 numbers them. */
     instance: Number(environment['NODE_APP_INSTANCE'] ?? 0),
+    supervised: environment['NODE_APP_INSTANCE'] !== undefined,
     runningId: env.RUNNING_ID,
     logLevel: env.DEBUG ? 'debug' : env.LOG_LEVEL,
     limits: { softSeconds: env.SOFT_TIME_LIMIT, hardSeconds, visibilitySeconds },

@@ -1,11 +1,16 @@
 /** The consumer's process: reads the configuration, loads tasks, runs until it is told to stop. */
+import { join } from 'node:path';
 import { loadConfig } from '../../shared/config.ts';
 import { runService } from '../../shared/lifecycle.ts';
 import { createLogger } from '../../shared/logger.ts';
 import { connectRedis } from '../../shared/redis.ts';
 import { obtainRunningId } from '../../shared/running-id.ts';
 import { Consumer } from './consumer.ts';
+import { takeSeat } from './seat.ts';
 import { loadTasks } from './task-loader.ts';
+
+/** What an earlier process of the same place may need beyond its drain deadline, in milliseconds. */
+const AFTER_DRAIN_MS = 5000;
 
 await runService('consumer', async () => {
   const config = loadConfig();
@@ -20,6 +25,10 @@ await runService('consumer', async () => {
   const redis = connectRedis(config.redis, { name: 'consumer' }, bootLog);
   const runningId = await obtainRunningId(redis, config.redis.prefix, config.runs.api ? config.runningId : undefined);
   const log = createLogger(config.logLevel, { service: 'consumer', runningId });
+  if (config.supervised) {
+    const patienceMs = config.consumer.drainSeconds * 1000 + AFTER_DRAIN_MS;
+    await takeSeat({ file: join(config.dirs.runtime, `consumer-${config.instance}.seat`), patienceMs, log });
+  }
   const slots = slotsOfProcess(config.consumer.concurrency, config.consumer.processes, config.instance);
   const consumer = new Consumer({ config, tasks, redis, log, slots });
   await consumer.start();

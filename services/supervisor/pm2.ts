@@ -100,6 +100,17 @@ export class Pm2 {
   }
 }
 
+/**
+ * Stops an app of which a process waits for a delayed restart: told to restart or reload it then, PM2 (7.0) refuses, because it takes the dead
+ * process for one that runs.
+ * @returns whether it was stopped
+ */
+export async function settle(pm2: Pm2, name: string, running: readonly ListedProcess[]): Promise<boolean> {
+  if (!running.some((item) => item.name === name && item.status === 'waiting restart')) return false;
+  await pm2.run('stop', name);
+  return true;
+}
+
 function listedProcess(item: unknown): ListedProcess {
   const env = field(item, 'pm2_env');
   return {

@@ -1,6 +1,6 @@
 import { addressOf } from './address.ts';
 import { type Installation, ours } from './installation.ts';
-import { SupervisorError } from './pm2.ts';
+import { SupervisorError, settle } from './pm2.ts';
 import { READY_WITHIN_MS, untilReady } from './readiness.ts';
 import { readRecord } from './record.ts';
 
@@ -14,7 +14,7 @@ export async function reload({ config, pm2, say, signal }: Installation): Promis
   if (names.length === 0) throw new SupervisorError('not running: `npm start` starts it');
   for (const name of names) {
     say(`reloading ${name}`);
-    await pm2.run('reload', name);
+    await pm2.run((await settle(pm2, name, running)) ? 'restart' : 'reload', name);
   }
   const address = names.includes('api') ? (readRecord(config)?.address ?? addressOf(config)) : null;
   const tasks = await untilReady({ pm2, config, address, names, signal, deadline: performance.now() + READY_WITHIN_MS });

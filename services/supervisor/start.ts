@@ -1,11 +1,12 @@
 import { join } from 'node:path';
+import { end } from '../../shared/ending.ts';
 import { ensureRedis } from '../redis/ensure.ts';
 import { addressOf } from './address.ts';
 import { type App, REDIS_CONF_DIGEST } from './apps.ts';
 import { type Installation, ours } from './installation.ts';
 import { checkPorts } from './listening.ts';
-import { end, orphansOf } from './orphans.ts';
-import { type ListedProcess, SupervisorError } from './pm2.ts';
+import { orphansOf } from './orphans.ts';
+import { type ListedProcess, SupervisorError, settle } from './pm2.ts';
 import { prepare, writePrivately } from './preparation.ts';
 import { READY_WITHIN_MS, untilReady } from './readiness.ts';
 import { digestOf, readRecord, writeRecord } from './record.ts';
@@ -82,6 +83,7 @@ async function apply(node: Installation, apps: readonly App[], running: readonly
   for (const app of apps) {
     if (app.name === 'redis' && keepsRedis) continue;
     say(`applying what has changed: ${app.name}`);
+    await settle(pm2, app.name, running);
     await pm2.run(app.exec_mode === 'cluster' ? 'startOrReload' : 'startOrRestart', file, '--only', app.name, '--update-env');
     const count = running.filter(({ name }) => name === app.name).length;
     if (count > 0 && count !== app.instances) await pm2.run('scale', app.name, String(app.instances));

@@ -1,5 +1,6 @@
+import { end, ended } from '../../shared/ending.ts';
 import { type Installation, ours, stopOrder } from './installation.ts';
-import { end, ended, orphansOf } from './orphans.ts';
+import { orphansOf } from './orphans.ts';
 import { removeRecord } from './record.ts';
 
 /** Milliseconds that killed processes may need to vanish. */
