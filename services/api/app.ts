@@ -2,11 +2,14 @@
 import { randomUUID } from 'node:crypto';
 import { Router } from '@koa/router';
 import Koa, { type Middleware } from 'koa';
+import { NotFoundError } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/logger.ts';
 import { answerError } from './answer-error.ts';
 import type { Backend } from './backend.ts';
+import { type Caller, knowsTask, mayChange } from './caller.ts';
 import { dispatch, fallback, groupByPath } from './dispatch.ts';
 import { readJsonBody } from './json-body.ts';
+import { Refusal } from './refusal.ts';
 import type { Context, RequestState, Route } from './route.ts';
 import { routesOf } from './routes.ts';
 
@@ -42,8 +45,17 @@ export function createApp(backend: Backend, log: Logger): Koa<RequestState> {
 /** The steps of a request whose route is known. The body comes before credentials, as clients of the older FastTask know it. */
 async function serve(route: Route, ctx: Context, backend: Backend): Promise<void> {
   if (route.body) ctx.state.body = await readJsonBody(ctx.req, backend.config.api);
-  if (!route.open) ctx.state.caller = await backend.access.admit(ctx.get('authorization'));
+  if (!route.open) {
+    ctx.state.caller = await backend.access.admit(ctx.get('authorization'), ctx.ip);
+    checkPermission(ctx.state.caller, route, ctx);
+  }
   await route.handle(ctx);
+}
+
+/** @throws NotFoundError for a task that the caller may not use, Refusal 403 where the role changes nothing */
+function checkPermission(caller: Caller, route: Route, ctx: Context): void {
+  if (ctx.params['task'] !== undefined && !knowsTask(caller, ctx.state.task.name)) throw new NotFoundError();
+  if (route.changes && !mayChange(caller)) throw new Refusal('role_forbids', 403, `The role ${caller.role} reads and changes nothing`);
 }
 
 const clientsOwnId = /^[A-Za-z0-9_-]{1,64}$/;

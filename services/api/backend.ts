@@ -44,7 +44,7 @@ export class Backend {
     this.redis.setMaxListeners(MAX_LISTENERS);
     this.registry = new RegistryView(this.redis, this.#subscriber, config.redis.prefix, log);
     this.replies = new ReplyListener(this.#subscriber, config.redis.prefix, randomUUID());
-    this.access = new Access(config, log);
+    this.access = new Access(config, this.redis, log);
   }
 
   /** Starts to follow Redis; returns at once, also while it is away. */

@@ -24,7 +24,7 @@ export function openApiDocument(tasks: Iterable<TaskDescriptor>, serves: Serves)
     },
     servers: [{ url: '/' }],
     // The empty requirement says that an installation without accounts asks for none.
-    security: [{ HTTPBasic: [] }, {}],
+    security: [{ HTTPBasic: [] }, { Key: [] }, {}],
     tags: [
       ...list.map(({ name, description }) => ({ name: tagOf(name), description })),
       { name: 'Monitoring', description: 'Health, and what is going on.' },
@@ -38,7 +38,10 @@ export function openApiDocument(tasks: Iterable<TaskDescriptor>, serves: Serves)
     },
     components: {
       schemas: { ...fixedSchemas, ...Object.assign({}, ...list.map(taskSchemas)) },
-      securitySchemes: { HTTPBasic: { type: 'http', scheme: 'basic' } },
+      securitySchemes: {
+        HTTPBasic: { type: 'http', scheme: 'basic' },
+        Key: { type: 'http', scheme: 'bearer', description: 'A key made by `npm run user -- key NAME`: `ft_<name>_<random>`.' },
+      },
       responses: problemResponses,
     },
   };
@@ -57,9 +60,14 @@ const detail = (description: string) => answer(description, reference('Problem')
 const problemResponses = {
   BadRequest: detail('The body is not UTF-8, or nested too deep.'),
   Unauthorized: { ...detail('Credentials are missing or wrong.'), headers: { 'www-authenticate': { schema: { type: 'string' } } } },
+  Forbidden: detail('The account reads everything and changes nothing.'),
   NotFound: detail('There is none.'),
   TooLarge: detail('The body is longer than this server takes.'),
   Invalid: answer('The request does not fit its schema; one item for every problem.', reference('ValidationProblem')),
+  TooMany: {
+    ...detail('Too many failed sign-ins, or too many at once: try again later.'),
+    headers: { 'retry-after': { schema: { type: 'integer' }, description: 'Seconds.' } },
+  },
   Unavailable: {
     ...detail('The task queue is out of reach: try again.'),
     headers: { 'retry-after': { schema: { type: 'integer' }, description: 'Seconds.' } },
@@ -67,8 +75,9 @@ const problemResponses = {
 };
 
 const response = (name: keyof typeof problemResponses) => ({ $ref: `#/components/responses/${name}` });
+const changing = { '403': response('Forbidden') };
 const withBody = { '400': response('BadRequest'), '413': response('TooLarge') };
-const always = { '401': response('Unauthorized'), '422': response('Invalid'), '503': response('Unavailable') };
+const always = { '401': response('Unauthorized'), '422': response('Invalid'), '429': response('TooMany'), '503': response('Unavailable') };
 
 const preferHeader = {
   name: 'Prefer',
@@ -123,7 +132,7 @@ function taskPaths(task: TaskDescriptor, serves: Serves): Fragment {
       post: operation('run', `Run ${name} and wait for its result`, {
         parameters: [preferHeader, ...limitHeaders],
         requestBody: body(input, params),
-        responses: { ...responses, ...withBody, ...always },
+        responses: { ...responses, ...changing, ...withBody, ...always },
       }),
     };
   }
@@ -134,6 +143,7 @@ function taskPaths(task: TaskDescriptor, serves: Serves): Fragment {
         requestBody: body(input, params),
         responses: {
           '200': answer('The job is in the queue.', reference('PendingJob'), { id, state: 'PENDING', result: '' }),
+          ...changing,
           ...withBody,
           ...always,
         },
@@ -145,6 +155,7 @@ function taskPaths(task: TaskDescriptor, serves: Serves): Fragment {
         requestBody: body({ type: 'array', items: input, minItems: 1, maxItems: BATCH_MAX }, [params]),
         responses: {
           '200': answer('The jobs are in the queue, in the order given.', reference('Batch'), { ids: [id], state: 'PENDING' }),
+          ...changing,
           ...withBody,
           ...always,
         },
@@ -186,7 +197,7 @@ function controlPaths(serves: Serves): Fragment {
       summary: 'Revoke a job',
       description: 'A waiting job never starts after this; a running one is ended within a second.',
       requestBody: body(reference('RevokeParams')),
-      responses: { '200': answer('What was done.', reference('Revoked')), ...withBody, ...always },
+      responses: { '200': answer('What was done.', reference('Revoked')), ...changing, ...withBody, ...always },
     },
   };
   const logs = {

@@ -25,6 +25,8 @@ export interface Route {
   body?: true;
   /** Answers without credentials. */
   open?: true;
+  /** Submits, revokes or writes: 403 for a role that only reads. */
+  changes?: true;
   /** Answers HEAD as well. */
   head?: true;
   handle(ctx: Context): Promise<void> | void;

@@ -9,8 +9,9 @@ export function createRoute(backend: Backend): Route {
     method: 'POST',
     path: '/create/:task',
     body: true,
+    changes: true,
     async handle(ctx) {
-      const id = await backend.jobs.submit(ctx.state.task, jobDataOf(ctx, validators, config.limits));
+      const id = await backend.jobs.submit(ctx.state.task, jobDataOf(ctx, validators, config.limits), ctx.state.caller.name);
       answerJson(ctx, jobJson(id, 'PENDING', '""'));
     },
   };
@@ -23,8 +24,9 @@ export function createBatchRoute(backend: Backend): Route {
     method: 'POST',
     path: '/create/:task/batch',
     body: true,
+    changes: true,
     async handle(ctx) {
-      const ids = await backend.jobs.submitAll(ctx.state.task, batchDataOf(ctx, validators, config.limits));
+      const ids = await backend.jobs.submitAll(ctx.state.task, batchDataOf(ctx, validators, config.limits), ctx.state.caller.name);
       answerJson(ctx, JSON.stringify({ ids, state: 'PENDING' }));
     },
   };
