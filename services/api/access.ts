@@ -79,6 +79,7 @@ export class Access {
 
   #sessionOf(byName: Named): Session {
     if (this.#session?.byName === byName) return this.#session;
+    this.#failures.lift();
     const hash = [...byName.values()].flatMap(({ secret }) => ('hash' in secret ? [secret.hash] : []))[0];
     const decoy = hash === undefined ? undefined : decoyOf(hash);
     this.#session = { byName, decoy, remembered: new Map(), checking: new Map() };
@@ -89,7 +90,7 @@ export class Access {
     const { name } = given;
     this.#failures.refuse(name, address);
     const digest = this.#digest(given);
-    let right = account !== undefined && this.#knows(session, account, digest);
+    let right = this.#knows(session, account, name, digest);
     if (!right) {
       const key = `${digest.toString('base64')} ${address}`;
       let checking = session.checking.get(key);
@@ -106,9 +107,10 @@ export class Access {
     return right;
   }
 
-  /** Whether the secret is the plain one, or a hashed one that was right before. */
-  #knows({ remembered }: Session, { name, secret }: Account, digest: Buffer): boolean {
-    if ('plain' in secret) return timingSafeEqual(digest, this.#digest({ name, secret: secret.plain }));
+  /** Whether the secret is the plain one, or a hashed one that was right before. An unknown name costs as much as a known one. */
+  #knows({ remembered }: Session, account: Account | undefined, name: string, digest: Buffer): boolean {
+    const secret = account?.secret ?? { plain: '' };
+    if ('plain' in secret) return timingSafeEqual(digest, this.#digest({ name, secret: secret.plain })) && account !== undefined;
     const known = remembered.get(name);
     return known !== undefined && performance.now() < known.until && timingSafeEqual(digest, known.digest);
   }

@@ -47,6 +47,15 @@ export class FailedSignIns {
   forget(name: string, address: string): void {
     this.#byName.forget(`${networkOf(address)} ${name}`);
   }
+
+  /**
+   * The accounts have changed, so what was wrong may be right now: this process refuses nobody until the next failure, which brings
+   * the count of all processes with it.
+   */
+  lift(): void {
+    this.#byAddress.lift();
+    this.#byName.lift();
+  }
 }
 
 interface FailuresOptions {
@@ -109,6 +118,11 @@ class Failures {
     if (known.checking === 0) this.#known.delete(key);
     // One that Redis keeps is forgotten with its window.
     this.#limiter.delete(digestOf(key)).catch(() => {});
+  }
+
+  lift(): void {
+    // One is left, so that a success still knows that there is something to forget.
+    for (const known of this.#known.values()) known.failures = Math.min(1, known.failures);
   }
 
   #obtain(key: string): Known {
