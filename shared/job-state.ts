@@ -13,6 +13,8 @@ export interface JobView {
   state: JobState;
   /** The result as JSON text, ready to be sent: an object for SUCCESS, a text otherwise. */
   resultJson: string;
+  /** The account that it belongs to; undefined: nobody, or not told. Never sent to a client. */
+  owner?: string;
   /** JSON text of the last `ctx.progress(value)`; only while the job has not ended. */
   progressJson?: string;
 }
@@ -29,6 +31,7 @@ export const stateFields = [
   'pb',
   'progress',
   'held',
+  'name',
 ] as const;
 
 /** `failedReason` of a revoked job; no error text looks like it, because those have a space behind the colon. */
@@ -56,6 +59,12 @@ function parseStamp(stamp: string | null | undefined, resultExpiresSeconds: numb
  * @param resultExpiresSeconds used when no consumer has stamped the job
  */
 export function viewOf(values: readonly (string | null)[], now: number, resultExpiresSeconds: number): JobView | undefined {
+  const view = stateOf(values, now, resultExpiresSeconds);
+  const owner = values[stateFields.indexOf('name')];
+  return view === undefined || !owner ? view : { ...view, owner };
+}
+
+function stateOf(values: readonly (string | null)[], now: number, resultExpiresSeconds: number): JobView | undefined {
   const [timestamp, finishedOn, returnvalue, failedReason, defa, atm, ats, pb, progress, held] = values;
   if (!timestamp) return undefined;
   if (finishedOn) {

@@ -1,6 +1,6 @@
 /** Jobs as the API sees them: submitted, checked, revoked, counted. The only module that knows BullMQ's Queue. */
 import { type BulkJobOptions, type JobsOptions, Queue } from 'bullmq';
-import { newJobId } from './job-id.ts';
+import { newJobId, parseJobId } from './job-id.ts';
 import { type JobLogLine, readJobLog } from './job-log.ts';
 import { type RevokeOutcome, revokeJob, taskKeys } from './job-scripts.ts';
 import { type JobView, stateFields, viewOf } from './job-state.ts';
@@ -56,6 +56,9 @@ export interface JobsOptionsOfNode {
   resultExpiresSeconds: number;
 }
 
+/** The owner of a job that belongs to no account. */
+const NOBODY = '';
+
 export class Jobs {
   readonly runningId: string;
   readonly #redis: Redis;
@@ -72,19 +75,21 @@ export class Jobs {
 
   /**
    * Puts one job into its task's queue. When this returns, the job is in Redis.
+   * @param owner the name of the account that it belongs to; nobody when left out. It is kept as BullMQ's name of the job, which
+   * would repeat the task otherwise.
    * @param id made beforehand by `newId` where the caller must know it first
    * @throws RedisUnavailableError
    */
-  async submit(task: TaskDescriptor, data: JobData, id: string = this.newId(task.name)): Promise<string> {
-    await answering(this.#redis, () => this.#queue(task.name).add(task.name, data, { jobId: id, ...retrying(task) }));
+  async submit(task: TaskDescriptor, data: JobData, owner: string = NOBODY, id: string = this.newId(task.name)): Promise<string> {
+    await answering(this.#redis, () => this.#queue(task.name).add(owner, data, { jobId: id, ...retrying(task) }));
     return id;
   }
 
-  /** Puts many jobs of one task into its queue: all of them or none. */
-  async submitAll(task: TaskDescriptor, list: readonly JobData[]): Promise<string[]> {
+  /** Puts many jobs of one task and one owner into its queue: all of them or none. */
+  async submitAll(task: TaskDescriptor, list: readonly JobData[], owner: string = NOBODY): Promise<string[]> {
     const ids = list.map(() => this.newId(task.name));
     const options: BulkJobOptions = retrying(task);
-    const jobs = list.map((data, index) => ({ name: task.name, data, opts: { ...options, jobId: ids[index] ?? '' } }));
+    const jobs = list.map((data, index) => ({ name: owner, data, opts: { ...options, jobId: ids[index] ?? '' } }));
     await answering(this.#redis, () => this.#queue(task.name).addBulk(jobs));
     return ids;
   }
@@ -99,9 +104,8 @@ export class Jobs {
     return viewOf(values, Date.now(), this.#resultExpiresSeconds);
   }
 
-  /** The last lines that a job wrote, oldest first. Undefined as with `check`. */
-  async log(task: string, id: string): Promise<JobLogLine[] | undefined> {
-    if ((await this.check(task, id)) === undefined) return undefined;
+  /** The last lines that a job wrote, oldest first; none when there is no such job. */
+  async log(task: string, id: string): Promise<JobLogLine[]> {
     return await answering(this.#redis, () => readJobLog(this.#redis, this.#prefix, task, id));
   }
 
@@ -110,6 +114,18 @@ export class Jobs {
     const outcome = await answering(this.#redis, () => revokeJob({ redis: this.#redis, prefix: this.#prefix, task, id }));
     if (outcome !== 'ended') return outcome;
     return (await this.check(task, id)) === undefined ? 'unknown' : 'ended';
+  }
+
+  /** Of these ids those of jobs that belong to `owner`, in one step. */
+  async ownedBy(owner: string, ids: readonly string[]): Promise<Set<string>> {
+    const jobs = ids.flatMap((id) => {
+      const task = parseJobId(id, this.runningId)?.task;
+      return task === undefined ? [] : [{ id, key: taskKeys(this.#prefix, task).job(id) }];
+    });
+    const pipeline = this.#redis.pipeline();
+    for (const { key } of jobs) pipeline.hget(key, 'name');
+    const names = await this.#replies(pipeline);
+    return new Set(jobs.filter((_, index) => names[index] === owner).map(({ id }) => id));
   }
 
   /** Jobs of a task by state, each count in constant time. Waiting ones that are revoked are left out. */
@@ -145,12 +161,16 @@ export class Jobs {
   }
 
   async #numbers(pipeline: ReturnType<Redis['pipeline']>): Promise<number[]> {
+    return (await this.#replies(pipeline)).map(Number);
+  }
+
+  async #replies(pipeline: ReturnType<Redis['pipeline']>): Promise<unknown[]> {
     const replies = await answering(this.#redis, async () => {
       const all = (await pipeline.exec()) ?? [];
       for (const [error] of all) if (error !== null) throw error;
       return all;
     });
-    return replies.map(([, value]) => Number(value));
+    return replies.map(([, value]) => value);
   }
 
   #queue(task: string): Queue {

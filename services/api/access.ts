@@ -1,20 +1,46 @@
 /** Who may call the API: the one place that decides. */
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { join } from 'node:path';
+import { ACCOUNTS_FILE, type Account, type Accounts } from '../../shared/accounts.ts';
 import { type Config, isLoopback } from '../../shared/config.ts';
 import type { Logger } from '../../shared/logger.ts';
-import { type Accounts, AccountsFile } from './accounts.ts';
+import type { Redis } from '../../shared/redis.ts';
+import { decoyOf, type SecretHash } from '../../shared/secret-hash.ts';
+import { AccountsFile } from './accounts.ts';
 import { ANONYMOUS, type Caller } from './caller.ts';
+import { type Credentials, credentialsOf } from './credentials.ts';
+import { FailedSignIns } from './failed-sign-ins.ts';
 import { Refusal } from './refusal.ts';
+import { SecretChecks } from './secret-checks.ts';
+
+/** For how long a hashed secret that was right is known again without its hash, in milliseconds. */
+const REMEMBERED_MS = 600_000;
+
+type Named = ReadonlyMap<string, Account>;
+
+/** What is known of one state of the accounts file; it goes with it. */
+interface Session {
+  byName: Named;
+  /** Costs as much as the hashes of the file; undefined where it has none. */
+  decoy: SecretHash | undefined;
+  /** Right secrets, by name. */
+  remembered: Map<string, { digest: Buffer; until: number }>;
+  /** Checks under way, by what is checked: the same ones share one. */
+  checking: Map<string, Promise<boolean>>;
+}
 
 export class Access {
   readonly #file: AccountsFile;
   readonly #anonymousAllowed: boolean;
+  readonly #failures: FailedSignIns;
+  readonly #checks = new SecretChecks();
   readonly #key = randomBytes(32);
+  #session: Session | undefined;
 
-  constructor(config: Pick<Config, 'api' | 'dirs'>, log: Logger) {
-    this.#file = new AccountsFile(join(config.dirs.conf, 'user_to_passwd.json'), log);
+  constructor(config: Pick<Config, 'api' | 'dirs' | 'redis'>, redis: Redis, log: Logger) {
+    this.#file = new AccountsFile(join(config.dirs.conf, ACCOUNTS_FILE), log);
     this.#anonymousAllowed = config.api.allowAnonymous || isLoopback(config.api.host);
+    this.#failures = new FailedSignIns(redis, config.redis.prefix, log);
   }
 
   /**
@@ -34,39 +60,77 @@ export class Access {
   /**
    * The caller.
    * @param header the Authorization header, empty when there is none
-   * @throws Refusal 401 (missing, malformed or wrong), and those of `open`
+   * @param address where the request comes from
+   * @throws Refusal 401 (missing, malformed, wrong or expired), 429 (too many failures, or too many checks at once), and those of `open`
    */
-  async admit(header: string): Promise<Caller> {
+  async admit(header: string, address: string): Promise<Caller> {
     const accounts = await this.open();
     if (accounts.kind !== 'some') return ANONYMOUS;
-    const given = basicCredentials(header);
+    const given = credentialsOf(header);
     if (given === undefined) throw unauthorized('Not authenticated');
-    const expected = accounts.passwords.get(given.user);
-    // The comparison is made for an unknown user as well, so that its time does not tell which names exist.
-    const right = this.#same(given.password, expected ?? '');
-    if (expected === undefined || !right) throw unauthorized('UNAUTHORIZED');
-    return { name: given.user, role: 'admin' };
+    // No account is called so, and it is no guess: old clients send it where they have no account.
+    if (given.name === '') throw unauthorized('UNAUTHORIZED');
+    const session = this.#sessionOf(accounts.byName);
+    const account = session.byName.get(given.name);
+    const right = await this.#isRight(session, account, given, address);
+    if (account === undefined || !right || hasExpired(account)) throw unauthorized('UNAUTHORIZED');
+    return { name: account.name, role: account.role, tasks: account.tasks };
   }
 
-  /** Digests of equal length: the time tells nothing of where two passwords differ, nor of their length. */
-  #same(given: string, expected: string): boolean {
-    return timingSafeEqual(this.#digest(given), this.#digest(expected));
+  #sessionOf(byName: Named): Session {
+    if (this.#session?.byName === byName) return this.#session;
+    this.#failures.lift();
+    const hash = [...byName.values()].flatMap(({ secret }) => ('hash' in secret ? [secret.hash] : []))[0];
+    const decoy = hash === undefined ? undefined : decoyOf(hash);
+    this.#session = { byName, decoy, remembered: new Map(), checking: new Map() };
+    return this.#session;
   }
 
-  #digest(text: string): Buffer {
-    return createHmac('sha256', this.#key).update(text).digest();
+  async #isRight(session: Session, account: Account | undefined, given: Credentials, address: string): Promise<boolean> {
+    const { name } = given;
+    this.#failures.refuse(name, address);
+    const digest = this.#digest(given);
+    let right = this.#knows(session, account, name, digest);
+    if (!right) {
+      const key = `${digest.toString('base64')} ${address}`;
+      let checking = session.checking.get(key);
+      if (checking === undefined) {
+        checking = this.#failures.during(name, address, () => this.#check(session, account, given));
+        session.checking.set(key, checking);
+        const over = () => void session.checking.delete(key);
+        checking.then(over, over);
+      }
+      right = await checking;
+      if (right) session.remembered.set(name, { digest, until: performance.now() + REMEMBERED_MS });
+    }
+    if (right) this.#failures.forget(name, address);
+    return right;
   }
+
+  /** Whether the secret is the plain one, or a hashed one that was right before. An unknown name costs as much as a known one. */
+  #knows({ remembered }: Session, account: Account | undefined, name: string, digest: Buffer): boolean {
+    const secret = account?.secret ?? { plain: '' };
+    if ('plain' in secret) return timingSafeEqual(digest, this.#digest({ name, secret: secret.plain })) && account !== undefined;
+    const known = remembered.get(name);
+    return known !== undefined && performance.now() < known.until && timingSafeEqual(digest, known.digest);
+  }
+
+  /** Where the file has a hash, an unknown name and a wrong plain password take as long as a wrong hashed one: time tells no names. */
+  async #check({ decoy }: Session, account: Account | undefined, { secret }: Credentials): Promise<boolean> {
+    const hash = account !== undefined && 'hash' in account.secret ? account.secret.hash : decoy;
+    return hash !== undefined && (await this.#checks.isRight(secret, hash));
+  }
+
+  /** Digests of equal length: the time tells nothing of where two secrets differ, nor of their length. */
+  #digest({ name, secret }: Credentials): Buffer {
+    return createHmac('sha256', this.#key).update(`${name.length} ${name}${secret}`).digest();
+  }
+}
+
+function hasExpired({ expiresAt }: Account): boolean {
+  return expiresAt !== undefined && Date.now() >= expiresAt;
 }
 
 function unauthorized(detail: string): Refusal {
   return new Refusal('unauthorized', 401, detail, { 'www-authenticate': 'Basic' });
-}
-
-/** The user and the password of HTTP Basic (RFC 7617), or undefined when the header has another form. */
-export function basicCredentials(header: string): { user: string; password: string } | undefined {
-  const encoded = /^basic +([A-Za-z0-9+/]+={0,2})$/i.exec(header.trim())?.[1];
-  if (encoded === undefined) return undefined;
-  const text = Buffer.from(encoded, 'base64').toString('utf8');
-  const colon = text.indexOf(':');
-  return colon < 0 ? undefined : { user: text.slice(0, colon), password: text.slice(colon + 1) };
 }

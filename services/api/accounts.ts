@@ -1,13 +1,18 @@
-/** The accounts file: who may call the API. Read again when it changes; a file that is not understood lets nobody in. */
-import { readFile, stat } from 'node:fs/promises';
+/** The accounts that hold now: the file is read again when it changes; one that is not understood lets nobody in. */
+import { type BigIntStats, promises } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
+import { type Accounts, parseAccounts } from '../../shared/accounts.ts';
 import { messageOf } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/logger.ts';
 
-/** `none`: no file or an empty object; `broken`: not to be trusted, `reason` says why. */
-export type Accounts = { kind: 'none' } | { kind: 'broken'; reason: string } | { kind: 'some'; passwords: ReadonlyMap<string, string> };
-
 /** How often the file is looked at, in milliseconds, at most. */
 const LOOK_MS = 5000;
+
+/** For how long a file may be away while another takes its place, in milliseconds: some editors remove it first. */
+const AWAY_MS = 300;
+
+/** How often a file that changes while it is read is read again. */
+const TRIES = 3;
 
 export class AccountsFile {
   readonly #path: string;
@@ -32,11 +37,17 @@ export class AccountsFile {
   }
 
   async #look(): Promise<void> {
-    const stamp = await this.#stampOf();
-    if (stamp !== this.#stamp) {
-      this.#accounts = await this.#read();
-      this.#stamp = stamp;
-      this.#report();
+    let stamp = await this.#stampOf();
+    if (stamp === MISSING && this.#stamp !== '' && this.#accounts.kind !== 'none') {
+      await pause(AWAY_MS);
+      stamp = await this.#stampOf();
+    }
+    for (let tries = 0; stamp !== this.#stamp && tries < TRIES; tries += 1) {
+      const accounts = await this.#read(stamp);
+      const after = await this.#stampOf();
+      // What was read belongs to no state of the file if that changed meanwhile.
+      if (after === stamp) this.#take(accounts, stamp);
+      else stamp = after;
     }
     this.#lookedAt = performance.now();
   }
@@ -44,53 +55,32 @@ export class AccountsFile {
   /** Changes whenever the file may have. */
   async #stampOf(): Promise<string> {
     try {
-      const { ino, size, mtimeMs } = await stat(this.#path);
-      return `${ino} ${size} ${mtimeMs}`;
+      const { ino, size, mtimeNs, ctimeNs }: BigIntStats = await promises.stat(this.#path, { bigint: true });
+      return `${ino} ${size} ${mtimeNs} ${ctimeNs}`;
     } catch (error) {
-      return messageOf(error);
+      return isMissing(error) ? MISSING : messageOf(error);
     }
   }
 
-  async #read(): Promise<Accounts> {
+  async #read(stamp: string): Promise<Accounts> {
+    if (stamp === MISSING) return { kind: 'none' };
     try {
-      return parseAccounts(await readFile(this.#path, 'utf8'));
+      return parseAccounts(await promises.readFile(this.#path));
     } catch (error) {
-      const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
-      return missing ? { kind: 'none' } : { kind: 'broken', reason: messageOf(error) };
+      return { kind: 'broken', reason: messageOf(error) };
     }
   }
 
-  #report(): void {
-    const accounts = this.#accounts;
+  #take(accounts: Accounts, stamp: string): void {
+    this.#accounts = accounts;
+    this.#stamp = stamp;
     if (accounts.kind === 'broken') this.#log.error({ file: this.#path, reason: accounts.reason }, 'accounts.refused');
-    else this.#log.info({ file: this.#path, accounts: accounts.kind === 'some' ? accounts.passwords.size : 0 }, 'accounts.loaded');
+    else this.#log.info({ file: this.#path, accounts: accounts.kind === 'some' ? accounts.byName.size : 0 }, 'accounts.loaded');
   }
 }
 
-/** Forms of a hashed password. They are not taken for a plain one: whoever has read the file could sign in with the hash. */
-const hashed = /^\$?(scrypt|argon2(id|i|d)?|pbkdf2[\w-]*|2[abxy]|[156])\$/;
+const MISSING = 'missing';
 
-/** Reads `{"user":"password"}`. */
-export function parseAccounts(text: string): Accounts {
-  let content: unknown;
-  try {
-    content = JSON.parse(text);
-  } catch {
-    return {
-      kind: 'broken',
-      reason: `expected a JSON object {"user":"password"}, got ${text.trim() === '' ? 'an empty file' : 'text that is not JSON'}`,
-    };
-  }
-  if (typeof content !== 'object' || content === null || Array.isArray(content))
-    return { kind: 'broken', reason: 'expected a JSON object {"user":"password"}' };
-  const passwords = new Map<string, string>();
-  for (const [user, password] of Object.entries(content)) {
-    if (user === '' || user.includes(':'))
-      return { kind: 'broken', reason: 'expected user names of at least one character and without a colon' };
-    if (typeof password !== 'string' || password === '')
-      return { kind: 'broken', reason: `expected a password of at least one character for ${user}` };
-    if (hashed.test(password)) return { kind: 'broken', reason: `the password of ${user} has a hashed form that is not known` };
-    passwords.set(user, password);
-  }
-  return passwords.size === 0 ? { kind: 'none' } : { kind: 'some', passwords };
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
 }

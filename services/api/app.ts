@@ -2,14 +2,17 @@
 import { randomUUID } from 'node:crypto';
 import { Router } from '@koa/router';
 import Koa, { type Middleware } from 'koa';
+import { NotFoundError } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/logger.ts';
 import { answerError } from './answer-error.ts';
 import type { Backend } from './backend.ts';
 import { crossOrigin, refuseCrossSite } from './cross-site.ts';
+import { type Caller, knowsTask, mayChange } from './caller.ts';
 import { dispatch, fallback, groupByPath } from './dispatch.ts';
 import { drain } from './drain.ts';
 import { readJsonBody } from './json-body.ts';
 import { rateLimitOf } from './rate-limit.ts';
+import { Refusal } from './refusal.ts';
 import type { Context, RequestState, Route } from './route.ts';
 import { routesOf } from './routes.ts';
 import { securityHeaders } from './security-headers.ts';
@@ -56,8 +59,11 @@ function serving(backend: Backend): (route: Route, ctx: Context) => Promise<void
   return async (route, ctx) => {
     try {
       if (route.body) ctx.state.body = await readJsonBody(ctx.req, config.api);
-      if (!route.open) ctx.state.caller = await access.admit(ctx.get('authorization'));
-      if (!route.open) await rateLimit?.(ctx);
+      if (!route.open) {
+        ctx.state.caller = await access.admit(ctx.get('authorization'), ctx.ip);
+        await rateLimit?.(ctx);
+        checkPermission(ctx.state.caller, route, ctx);
+      }
       await route.handle(ctx);
       if (route.audit !== undefined) audit.done(route.audit, ctx);
     } catch (error) {
@@ -65,6 +71,12 @@ function serving(backend: Backend): (route: Route, ctx: Context) => Promise<void
       throw error;
     }
   };
+}
+
+/** @throws NotFoundError for a task that the caller may not use, Refusal 403 where the role changes nothing */
+function checkPermission(caller: Caller, route: Route, ctx: Context): void {
+  if (ctx.params['task'] !== undefined && !knowsTask(caller, ctx.state.task.name)) throw new NotFoundError();
+  if (route.changes && !mayChange(caller)) throw new Refusal('role_forbids', 403, `The role ${caller.role} reads and changes nothing`);
 }
 
 const clientsOwnId = /^[A-Za-z0-9_-]{1,64}$/;

@@ -46,7 +46,7 @@ export class Backend {
     this.redis.setMaxListeners(MAX_LISTENERS);
     this.registry = new RegistryView(this.redis, this.#subscriber, config.redis.prefix, log);
     this.replies = new ReplyListener(this.#subscriber, config.redis.prefix, randomUUID());
-    this.access = new Access(config, log);
+    this.access = new Access(config, this.redis, log);
     this.audit = new Audit(config, log);
   }
 

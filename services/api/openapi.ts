@@ -119,6 +119,7 @@ function taskPaths(task: TaskDescriptor, serves: Serves): Fragment {
         requestBody: body(input, params),
         responses: {
           '200': answer('The job is in the queue.', reference('PendingJob'), { id, state: 'PENDING', result: '' }),
+         
           ...withBody,
           ...always,
         },
@@ -130,6 +131,7 @@ function taskPaths(task: TaskDescriptor, serves: Serves): Fragment {
         requestBody: body({ type: 'array', items: input, minItems: 1, maxItems: BATCH_MAX }, [params]),
         responses: {
           '200': answer('The jobs are in the queue, in the order given.', reference('Batch'), { ids: [id], state: 'PENDING' }),
+         
           ...withBody,
           ...always,
         },

@@ -28,6 +28,8 @@ export interface Route {
   body?: true;
   /** Answers without credentials. */
   open?: true;
+  /** Submits, revokes or writes: 403 for a role that only reads. */
+  changes?: true;
   /** Answers HEAD as well. */
   head?: true;
   /** Every request that this route serves is written to the audit log under this name. */

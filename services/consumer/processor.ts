@@ -113,6 +113,7 @@ export class Processor {
     const run = place.run({
       id,
       task: task.name,
+      owner: job.name,
       attempt: job.attemptsMade + 1,
       module: task.module,
       params: job.data.params,

@@ -12,6 +12,8 @@ export interface JobRequest {
   slot: number;
   id: string;
   task: string;
+  /** The account that submitted the job; empty: nobody. */
+  owner: string;
   /** 1 for the first try. */
   attempt: number;
   /** The compiled task file (a file: URL). */

@@ -8,6 +8,7 @@ import { reload } from './reload.ts';
 import { start } from './start.ts';
 import { status } from './status.ts';
 import { stop } from './stop.ts';
+import { user } from './user.ts';
 
 type Command = (node: Installation, args: readonly string[]) => Promise<number | undefined> | Promise<void>;
 
@@ -17,6 +18,7 @@ const commands: Record<string, Command> = {
   status,
   reload,
   dev,
+  user,
   logs: async ({ pm2, say }, args) => {
     if (await pm2.isRunning()) return pm2.attach(['logs', ...args]);
     say('not running: `npm start` starts it');

@@ -64,7 +64,7 @@ function makeFolders({ dirs, pm2Home, redis }: Config): void {
 }
 
 /** Makes a folder and those above it. Node's own recursive mkdir never ends where a file system refuses with ENOENT, as /proc does. */
-function makeFolder(folder: string, mode: number): void {
+export function makeFolder(folder: string, mode: number): void {
   if (existsSync(folder)) return;
   makeFolder(dirname(folder), mode);
   try {

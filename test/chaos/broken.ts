@@ -23,8 +23,8 @@ const defects: Readonly<Record<string, Defect>> = {
   /** Every hundredth job is acknowledged and forgotten. */
   acknowledge: {
     file: 'shared/jobs.js',
-    from: 'async submit(task, data, id = this.newId(task.name)) {',
-    to: 'async submit(task, data, id = this.newId(task.name)) { if (Math.random() < 0.01) return id;',
+    from: 'async submit(task, data, owner = NOBODY, id = this.newId(task.name)) {',
+    to: 'async submit(task, data, owner = NOBODY, id = this.newId(task.name)) { if (Math.random() < 0.01) return id;',
     rule: 'missing',
   },
 };

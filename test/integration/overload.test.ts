@@ -104,7 +104,7 @@ describe('API_RATE_LIMIT', () => {
     expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0);
     expect(Number(refused.headers['retry-after'])).toBeLessThanOrEqual(60);
     expect((await one.api.get('/health')).status).toBe(200);
-    const elsewhere = apiClient(one.api.origin, { localAddress: '127.0.0.2' });
+    const elsewhere = apiClient(one.api.origin, '127.0.0.2');
     expect((await elsewhere.get('/openapi.json')).status).toBe(200);
     await one.process.stop();
     await two.process.stop();

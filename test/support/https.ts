@@ -22,9 +22,9 @@ const agents = new Set<Agent>();
 /**
  * A client for one API that accepts its self-signed certificate. Its connections are closed after the test file.
  * @param origin such as https://127.0.0.1:9001
- * @param localAddress where its connections come from, such as 127.0.0.2
+ * @param localAddress where it calls from, such as 127.0.0.2; the system's choice when left out
  */
-export function apiClient(origin: string, { localAddress }: { localAddress?: string } = {}) {
+export function apiClient(origin: string, localAddress?: string) {
   const agent = new Agent({ connect: { rejectUnauthorized: false }, ...(localAddress === undefined ? {} : { localAddress }) });
   agents.add(agent);
 

@@ -2,6 +2,7 @@ import { NotFoundError, ValidationError } from '../../../shared/errors.ts';
 import { isOfRunningId, parseJobId } from '../../../shared/job-id.ts';
 import { hasEnded, type JobView } from '../../../shared/job-state.ts';
 import type { Backend } from '../backend.ts';
+import { knowsTask, sees } from '../caller.ts';
 import { jobEnd } from '../job-end.ts';
 import { preferredWait } from '../prefer.ts';
 import { quoted } from '../quoted.ts';
@@ -24,7 +25,7 @@ export function checkRoute(backend: Backend): Route {
         return answerJson(ctx, jobJson(id, 'FAILURE', JSON.stringify(text)));
       }
       const task = parseJobId(id, jobs.runningId)?.task;
-      if (task === undefined || (ofTask !== undefined && ofTask !== task)) throw noJob(id, ofTask);
+      if (task === undefined || !knowsTask(ctx.state.caller, task) || (ofTask !== undefined && ofTask !== task)) throw noJob(id, ofTask);
       const view = await lookOrWait(ctx, backend, { id, task });
       if (view === undefined) throw noJob(id, ofTask);
       answerJson(ctx, jobJson(id, view.state, view.resultJson, view.progressJson));
@@ -37,7 +38,7 @@ function askedFor(ctx: Context, { registry }: Backend): { id: string; ofTask?: s
   const subject = ctx.params['subject'] ?? '';
   const given = ctx.query['result_id'];
   const id = Array.isArray(given) ? given.at(-1) : given;
-  if (registry.tasks.has(subject)) {
+  if (registry.tasks.has(subject) && knowsTask(ctx.state.caller, subject)) {
     if (id === undefined) throw new ValidationError([{ type: 'missing', loc: ['query', 'result_id'], msg: 'Field required', input: null }]);
     return { id, ofTask: subject };
   }
@@ -53,7 +54,8 @@ function noJob(id: string, task: string | undefined): NotFoundError {
 async function lookOrWait(ctx: Context, backend: Backend, { id, task }: { id: string; task: string }): Promise<JobView | undefined> {
   const { config, jobs, replies, waiters } = backend;
   const read = () => jobs.check(task, id);
-  const seen = await read();
+  const found = await read();
+  const seen = sees(ctx.state.caller, found?.owner) ? found : undefined;
   const preferred = preferredWait(ctx.get('prefer'));
   if (preferred === undefined) return seen;
   ctx.set('preference-applied', `wait=${preferred}`);

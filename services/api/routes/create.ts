@@ -10,12 +10,13 @@ export function createRoute(backend: Backend): Route {
     method: 'POST',
     path: '/create/:task',
     body: true,
+    changes: true,
     audit: 'job.created',
     async handle(ctx) {
-      const { task } = ctx.state;
+      const { task, caller } = ctx.state;
       const data = jobDataOf(ctx, validators, config.limits);
       await refuseWhenFull(backend.jobs, task, 1);
-      const id = await backend.jobs.submit(task, data);
+      const id = await backend.jobs.submit(task, data, caller.name);
       ctx.state.audited = { jobId: id };
       answerJson(ctx, jobJson(id, 'PENDING', '""'));
     },
@@ -29,12 +30,13 @@ export function createBatchRoute(backend: Backend): Route {
     method: 'POST',
     path: '/create/:task/batch',
     body: true,
+    changes: true,
     audit: 'jobs.created',
     async handle(ctx) {
-      const { task } = ctx.state;
+      const { task, caller } = ctx.state;
       const batch = batchDataOf(ctx, validators, config.limits);
       await refuseWhenFull(backend.jobs, task, batch.length);
-      const ids = await backend.jobs.submitAll(task, batch);
+      const ids = await backend.jobs.submitAll(task, batch, caller.name);
       ctx.state.audited = { jobIds: ids };
       answerJson(ctx, JSON.stringify({ ids, state: 'PENDING' }));
     },

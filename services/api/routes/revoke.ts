@@ -1,6 +1,7 @@
 import { isOfRunningId, parseJobId } from '../../../shared/job-id.ts';
 import type { RevokeOutcome } from '../../../shared/job-scripts.ts';
 import type { Backend } from '../backend.ts';
+import { type Caller, knowsTask, sees } from '../caller.ts';
 import { quoted } from '../quoted.ts';
 import { revokedId } from '../request-schemas.ts';
 import { answerJson, type Route } from '../route.ts';
@@ -22,6 +23,7 @@ export function revokeRoute(backend: Backend): Route {
     method: 'POST',
     path: '/revoke',
     body: true,
+    changes: true,
     audit: 'job.revoked',
     async handle(ctx) {
       const { jobs } = backend;
@@ -31,9 +33,16 @@ export function revokeRoute(backend: Backend): Route {
       const answer = (status: 'SUCCESS' | 'FAILURE', message: string) => answerJson(ctx, JSON.stringify({ status, result: '', message }));
       if (!isOfRunningId(id, jobs.runningId)) return answer('FAILURE', `invalid result_id=${quoted(id)} ${running}`);
       const task = parseJobId(id, jobs.runningId)?.task;
-      const outcome = task === undefined ? 'unknown' : await jobs.revoke(task, id);
+      const outcome = task === undefined ? 'unknown' : await revoke(backend, ctx.state.caller, task, id);
       if (outcome === 'unknown') return answer('FAILURE', `unknown result_id=${quoted(id)}: it never existed, or its result has expired`);
       return answer('SUCCESS', messages[outcome]);
     },
   };
+}
+
+/** Revokes a job that this caller may see; any other is unknown. Who sees all jobs costs no look at the owner. */
+async function revoke({ jobs }: Backend, caller: Caller, task: string, id: string): Promise<RevokeOutcome> {
+  if (!knowsTask(caller, task)) return 'unknown';
+  if (!sees(caller, undefined) && !sees(caller, (await jobs.check(task, id))?.owner)) return 'unknown';
+  return await jobs.revoke(task, id);
 }

@@ -17,9 +17,10 @@ export function runRoute(backend: Backend): Route {
     method: 'POST',
     path: '/run/:task',
     body: true,
+    changes: true,
     audit: 'job.run',
     async handle(ctx) {
-      const { task } = ctx.state;
+      const { task, caller } = ctx.state;
       const data = { ...jobDataOf(ctx, validators, config.limits), replyTo: replies.channel };
       const { jobs } = backend;
       await refuseWhenFull(jobs, task, 1);
@@ -39,7 +40,7 @@ export function runRoute(backend: Backend): Route {
       };
       try {
         const waiting = { id, replies, ms: seconds * 1000, signal, read, pauseMs: () => SAFETY_MS };
-        const view = await jobEnd(waiting, () => jobs.submit(task, data, id));
+        const view = await jobEnd(waiting, () => jobs.submit(task, data, caller.name, id));
         if (preferred !== undefined) ctx.set('preference-applied', `wait=${preferred}`);
         answerEnd(ctx, id, view);
       } finally {

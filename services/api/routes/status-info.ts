@@ -1,7 +1,9 @@
-import type { EndedCounts, TaskCounts } from '../../../shared/jobs.ts';
+import { parseJobId } from '../../../shared/job-id.ts';
+import type { EndedCounts, Jobs, TaskCounts } from '../../../shared/jobs.ts';
 import { type ConsumerStatus, onlineConsumers } from '../../../shared/presence.ts';
 import { answering } from '../../../shared/redis.ts';
 import type { Backend } from '../backend.ts';
+import { type Caller, knowsTask, sees } from '../caller.ts';
 import { askedFields } from '../request-schemas.ts';
 import { answerJson, type Route } from '../route.ts';
 
@@ -27,8 +29,10 @@ export function statusInfoRoute(backend: Backend): Route {
     async handle(ctx) {
       const asked = askedFields(ctx.state.body);
       const { jobs } = backend;
-      const names = [...registry.tasks.keys()];
-      const consumers = asked.has('worker_status') ? await answering(redis, () => onlineConsumers(redis, config.redis.prefix)) : undefined;
+      const { caller } = ctx.state;
+      const names = [...registry.tasks.keys()].filter((name) => knowsTask(caller, name));
+      const online = asked.has('worker_status') ? await answering(redis, () => onlineConsumers(redis, config.redis.prefix)) : undefined;
+      const consumers = online && (await visibleTo(caller, online, jobs));
       const counts = await eachTask(names, asked.has('pending_task_count') || asked.has('task_info'), (name) => jobs.counts(name));
       const ended = await eachTask(names, asked.has('task_info'), (name) => jobs.ended(name, windowSeconds));
       const infos = names.map((_, index) => ({ counts: counts[index], ended: ended[index] }));
@@ -36,7 +40,7 @@ export function statusInfoRoute(backend: Backend): Route {
         ctx,
         JSON.stringify({
           running_id: jobs.runningId,
-          username: ctx.state.caller.name,
+          username: caller.name,
           worker_status: consumers === undefined ? {} : workerStatus(consumers),
           task_info_total: asked.has('task_info') ? taskInfo(total(infos)) : {},
           pending_task_count: asked.has('pending_task_count')
@@ -49,6 +53,19 @@ export function statusInfoRoute(backend: Backend): Route {
       );
     },
   };
+}
+
+/** The consumers with those jobs and tasks only that exist for the caller. */
+async function visibleTo(caller: Caller, consumers: readonly ConsumerStatus[], jobs: Jobs): Promise<readonly ConsumerStatus[]> {
+  if (caller.tasks === undefined && sees(caller, undefined)) return consumers;
+  const active = consumers.flatMap((consumer) => consumer.active);
+  const own = sees(caller, undefined) ? new Set(active) : await jobs.ownedBy(caller.name, active);
+  const seen = (id: string) => own.has(id) && knowsTask(caller, parseJobId(id, jobs.runningId)?.task ?? '');
+  return consumers.map((consumer) => ({
+    ...consumer,
+    active: consumer.active.filter(seen),
+    done: Object.fromEntries(Object.entries(consumer.done).filter(([task]) => knowsTask(caller, task))),
+  }));
 }
 
 async function eachTask<T>(names: readonly string[], wanted: boolean, count: (name: string) => Promise<T>): Promise<T[]> {
