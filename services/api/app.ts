@@ -71,8 +71,8 @@ function answerErrors(log: Logger): Middleware<RequestState> {
     } catch (error) {
       answerError(ctx, error, log);
     }
-    // Whatever was not read, of an upload without credentials for one.
-    drain(ctx.req);
+    // A body may be unread: that of an upload without credentials, for one.
+    await drain(ctx);
   };
 }
 

@@ -2,7 +2,6 @@
 import type { IncomingMessage } from 'node:http';
 import rawBody from 'raw-body';
 import { ValidationError } from '../../shared/errors.ts';
-import { drain } from './drain.ts';
 import { findJsonFault } from './json-fault.ts';
 import { Refusal } from './refusal.ts';
 
@@ -22,7 +21,7 @@ export interface JsonLimits {
 
 /**
  * Reads and parses a body.
- * @throws Refusal 400 (not UTF-8, nested too deep, cut off), 413 (too long), 415 (compressed)
+ * @throws Refusal 400 (not UTF-8, nested too deep, cut off), 408 (too slow), 413 (too long), 415 (compressed)
  * @throws ValidationError json_invalid with the position
  */
 export async function readJsonBody(request: IncomingMessage, limits: JsonLimits): Promise<JsonBody> {
@@ -30,19 +29,27 @@ export async function readJsonBody(request: IncomingMessage, limits: JsonLimits)
   return { value: bytes.length === 0 ? undefined : parseJson(decode(bytes), limits.jsonMaxDepth), length: bytes.length };
 }
 
+/** How long a body may be on its way, in milliseconds. */
+const BODY_MS = 300_000;
+
 async function readBytes(request: IncomingMessage, limit: number): Promise<Buffer> {
   const encoding = request.headers['content-encoding'];
   if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
-    drain(request);
     throw new Refusal('encoding_unsupported', 415, `The body must not be compressed, but content-encoding says ${encoding}`);
   }
   const length = request.headers['content-length'];
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Refusal('body_timeout', 408, `The body took more than ${BODY_MS / 1000} s`)), BODY_MS);
+  });
   try {
-    return await rawBody(request, length === undefined ? { limit } : { limit, length });
+    return await Promise.race([rawBody(request, length === undefined ? { limit } : { limit, length }), late]);
   } catch (error) {
-    drain(request);
+    if (error instanceof Refusal) throw error;
     if (isTooLarge(error)) throw new Refusal('body_too_large', 413, `The body may have at most ${limit} bytes`);
     throw unreadable();
+  } finally {
+    clearTimeout(timer);
   }
 }
 

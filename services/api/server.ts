@@ -34,7 +34,8 @@ export class Server {
     this.#config = config;
     this.#server = config.tls.enabled ? tlsServer(config.tls, listener) : createServer(listener);
     this.#server.headersTimeout = 20_000;
-    this.#server.requestTimeout = 300_000;
+    // A large upload may take its time; json-body.ts and upload-body.ts say how long a body may be on its way.
+    this.#server.requestTimeout = 0;
     this.#server.keepAliveTimeout = 30_000;
     // Node hands CONNECT over raw; it is a method like any other that no route knows.
     this.#server.on('connect', (_request: unknown, socket: Duplex) => refuseConnect(socket));

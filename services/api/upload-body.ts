@@ -90,7 +90,7 @@ class UploadReader {
   /** Bytes of the body, and those of them that were the contents of parts. */
   #received = 0;
   #contents = 0;
-  #failure: unknown;
+  #failure: Error | undefined;
 
   constructor(request: IncomingMessage, limits: UploadLimits) {
     this.#request = request;
@@ -157,9 +157,9 @@ class UploadReader {
 
   #fail(error: unknown): void {
     if (this.#failure !== undefined) return;
-    this.#failure = error;
+    this.#failure = error instanceof Error ? error : new Error(String(error));
     // formidable takes an error of the request for its own: it parses nothing more, and the parsing fails with it.
-    if (this.#request.listenerCount('error') > 0) this.#request.emit('error', error);
+    if (this.#request.listenerCount('error') > 0) this.#request.emit('error', this.#failure);
   }
 
   /** The file that counts; earlier ones are removed. @throws ValidationError when there is none */
