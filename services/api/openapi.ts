@@ -3,6 +3,7 @@ import type { Config } from '../../shared/config.ts';
 import type { TaskDescriptor } from '../../shared/registry.ts';
 import { BATCH_MAX } from './job-request.ts';
 import { exampleOf } from './openapi-example.ts';
+import { filePaths } from './openapi-files.ts';
 import { fixedSchemas, jobSchema, paramsName, reference, resultName, taskSchemas } from './openapi-schemas.ts';
 import { CONCURRENCY_FIELD } from './request-schemas.ts';
 import { HARD_HEADER, SOFT_HEADER } from './time-limits.ts';
@@ -33,6 +34,7 @@ export function openApiDocument(tasks: Iterable<TaskDescriptor>, serves: Serves)
     ],
     paths: {
       ...Object.assign({}, ...list.map((task) => taskPaths(task, serves))),
+      ...filePaths(serves),
       ...controlPaths(serves),
       ...monitoringPaths(list, serves),
     },

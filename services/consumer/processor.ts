@@ -113,6 +113,8 @@ export class Processor {
     const run = place.run({
       id,
       task: task.name,
+      // Jobs are named by whom they belong to; those named like their task belong to nobody.
+      ...(job.name === task.name ? {} : { owner: job.name }),
       attempt: job.attemptsMade + 1,
       module: task.module,
       params: job.data.params,

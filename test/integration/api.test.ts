@@ -276,7 +276,6 @@ describe('what is refused', () => {
       ['POST', '/run/ghost'],
       ['GET', '/run/ghost'],
       ['POST', '/create/ghost/batch'],
-      ['POST', '/upload'],
       ['POST', '/run/%E0%A4%A'],
       ['GET', '/run/noop/'],
     ] as const) {
