@@ -8,7 +8,7 @@ import { answerJson, type Context, type Route } from '../route.ts';
 import { receiveUpload, refusalOf } from '../upload-body.ts';
 
 /** `POST /upload`: stores the part `file` of a multipart body under a name of its own. Credentials come before the body. */
-export function uploadRoute({ config }: Backend): Route {
+export function uploadRoute({ config }: Pick<Backend, 'config'>): Route {
   const store = new FileStore(config.dirs.files);
   return {
     method: 'POST',
