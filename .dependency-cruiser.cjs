@@ -13,6 +13,8 @@ const faces = {
   koa: ['^services/api/'],
   '@koa/router': ['^services/api/'],
   'koa-body': ['^services/api/'],
+  formidable: ['^services/api/'],
+  send: ['^services/api/'],
   'koa2-swagger-ui': ['^services/api/'],
   'raw-body': ['^services/api/'],
   selfsigned: ['^services/supervisor/'],

@@ -7,6 +7,7 @@ export {
   type Task,
   type TaskContext,
   type TaskDefinition,
+  type TaskFiles,
   type TaskLog,
   type TaskSchema,
 } from './task.ts';

@@ -10,8 +10,8 @@ const control = /\p{Cc}/u;
 
 /** A file name that is refused: 400 when it is malformed or leads out of FILES_DIR, 403 when it leads into the system folder. */
 export class FileNameError extends FastTaskError {
-  constructor(code: 'file_name_invalid' | 'file_forbidden', detail: string) {
-    super(code, code === 'file_forbidden' ? 403 : 400, detail);
+  constructor(code: 'file_name_refused' | 'system_folder', detail: string) {
+    super(code, code === 'system_folder' ? 403 : 400, detail);
   }
 }
 
@@ -27,14 +27,14 @@ export function hasControlCharacter(text: string): boolean {
  */
 export function pathOfName(name: string): string {
   if (name.includes('..') || /^[/\\]/.test(name)) {
-    throw new FileNameError('file_name_invalid', 'Invalid file name: expected a name relative to the files folder, without ".."');
+    throw new FileNameError('file_name_refused', 'Invalid file name: expected a name relative to the files folder, without ".."');
   }
-  if (hasControlCharacter(name)) throw new FileNameError('file_name_invalid', 'Invalid file name: control characters are not allowed');
+  if (hasControlCharacter(name)) throw new FileNameError('file_name_refused', 'Invalid file name: control characters are not allowed');
   if (segmentsOf(name, /[/\\]/)[0]?.toLowerCase() === SYSTEM_FOLDER) {
-    throw new FileNameError('file_forbidden', 'Access to this folder is forbidden');
+    throw new FileNameError('system_folder', 'Access to this folder is forbidden');
   }
   if (name.includes('\\') && (sep === '\\' || name.includes('/'))) {
-    throw new FileNameError('file_name_invalid', 'Invalid file name: expected "/" between folders, not "\\"');
+    throw new FileNameError('file_name_refused', 'Invalid file name: expected "/" between folders, not "\\"');
   }
   return segmentsOf(name, '/').join('/');
 }

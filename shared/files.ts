@@ -162,7 +162,8 @@ export class FileStore {
   }
 }
 
-function noFile(): NotFoundError {
+/** The error for a file that is not there, or that the caller may not see. */
+export function noFile(): NotFoundError {
   return new NotFoundError('File not found');
 }
 

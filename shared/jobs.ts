@@ -15,6 +15,8 @@ export interface JobData {
   timeLimit?: number;
   /** Channel on which the end of the job is told (set by /run). */
   replyTo?: string;
+  /** The job may open files of its owner alone: a submitter's. */
+  ownFilesOnly?: true;
   /** At most so many jobs of this task with this key run at once. */
   concurrency?: JobConcurrency;
 }

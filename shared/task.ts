@@ -65,6 +65,23 @@ export interface TaskContext {
   progress(value: unknown): void;
   /** Writes a line to the log, with the job's id and task. */
   readonly log: TaskLog;
+  /** Files that clients upload and download. */
+  readonly files: TaskFiles;
+}
+
+/** The files that /upload stores and /download serves, by name. A file in use by a running job is not removed. */
+export interface TaskFiles {
+  /**
+   * The absolute path of a file, by the `file_name` that /upload or `create` gave: for reading.
+   * @throws when there is no regular file of this name, or the name leads out of the files folder or into FastTask's own
+   */
+  path(name: string): Promise<string>;
+  /**
+   * A new empty file for an output: write it at `path`, and return `name` for /download. It belongs to whom the job belongs to.
+   * @param extension such as `csv` or `tar.gz`: letters and digits, at most 32; with or without a leading dot, or empty
+   * @throws TypeError for another extension
+   */
+  create(extension: string): Promise<{ name: string; path: string }>;
 }
 
 export interface TaskLog {

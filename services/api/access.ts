@@ -50,9 +50,9 @@ export class Access {
   async open(): Promise<Accounts> {
     const looked = this.#file.current();
     const accounts = looked instanceof Promise ? await looked : looked;
-    if (accounts.kind === 'broken') throw new Refusal('accounts_broken', 503, 'The accounts of this server cannot be read');
+    if (accounts.kind === 'broken') throw new Refusal('accounts_broken', 'The accounts of this server cannot be read');
     if (accounts.kind === 'none' && !this.#anonymousAllowed) {
-      throw new Refusal('accounts_missing', 503, 'This server has no accounts and is not meant for anonymous access');
+      throw new Refusal('accounts_missing', 'This server has no accounts and is not meant for anonymous access');
     }
     return accounts;
   }
@@ -132,5 +132,5 @@ function hasExpired({ expiresAt }: Account): boolean {
 }
 
 function unauthorized(detail: string): Refusal {
-  return new Refusal('unauthorized', 401, detail, { 'www-authenticate': 'Basic' });
+  return new Refusal('unauthorized', detail, { 'www-authenticate': 'Basic' });
 }

@@ -6,8 +6,8 @@ import { NotFoundError } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/logger.ts';
 import { answerError } from './answer-error.ts';
 import type { Backend } from './backend.ts';
-import { crossOrigin, refuseCrossSite } from './cross-site.ts';
 import { type Caller, knowsTask, mayChange } from './caller.ts';
+import { crossOrigin, refuseCrossSite } from './cross-site.ts';
 import { dispatch, fallback, groupByPath } from './dispatch.ts';
 import { drain } from './drain.ts';
 import { readJsonBody } from './json-body.ts';
@@ -76,7 +76,7 @@ function serving(backend: Backend): (route: Route, ctx: Context) => Promise<void
 /** @throws NotFoundError for a task that the caller may not use, Refusal 403 where the role changes nothing */
 function checkPermission(caller: Caller, route: Route, ctx: Context): void {
   if (ctx.params['task'] !== undefined && !knowsTask(caller, ctx.state.task.name)) throw new NotFoundError();
-  if (route.changes && !mayChange(caller)) throw new Refusal('role_forbids', 403, `The role ${caller.role} reads and changes nothing`);
+  if (route.changes && !mayChange(caller)) throw new Refusal('forbidden', `The role ${caller.role} reads and changes nothing`);
 }
 
 const clientsOwnId = /^[A-Za-z0-9_-]{1,64}$/;
@@ -103,8 +103,8 @@ function answerErrors(log: Logger): Middleware<RequestState> {
     } catch (error) {
       answerError(ctx, error, log);
     }
-    // Whatever was not read, of an upload without credentials for one.
-    drain(ctx.req);
+    // A body may be unread: that of an upload without credentials, for one.
+    await drain(ctx);
   };
 }
 

@@ -55,7 +55,7 @@ export function refuseCrossSite({ api }: Pick<Config, 'api'>): Middleware<Reques
 }
 
 function refusal(detail: string): Refusal {
-  return new Refusal('cross_site', 403, detail);
+  return new Refusal('cross_site', detail);
 }
 
 function hostOf(origin: string): string | undefined {

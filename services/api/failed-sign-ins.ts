@@ -146,7 +146,7 @@ class Failures {
 
 function tooMany(ms: number): Refusal {
   const seconds = Math.max(1, Math.ceil(ms / 1000));
-  return new Refusal('sign_ins_slowed', 429, 'Too many failed sign-ins, try again later', { 'retry-after': String(seconds) });
+  return new Refusal('sign_ins_slowed', 'Too many failed sign-ins, try again later', { 'retry-after': String(seconds) });
 }
 
 /** A name may be long, and what is typed into the wrong field is not for others to read. */

@@ -2,6 +2,7 @@
 import type { Config } from '../../shared/config.ts';
 import { ValidationError, type ValidationIssue } from '../../shared/errors.ts';
 import type { JobData } from '../../shared/jobs.ts';
+import { sees } from './caller.ts';
 import { CONCURRENCY_FIELD, concurrencyIssues, concurrencyOf, isObject } from './request-schemas.ts';
 import type { Context } from './route.ts';
 import { timeLimitsOf } from './time-limits.ts';
@@ -17,7 +18,7 @@ export function jobDataOf(ctx: Context, validators: Validators, limits: Config['
   const validate = validators.of(task);
   const data = withinTime(validate, body.length, () => dataOf(body.value, { validate, loc: ['body'], bodyBytes: body.length }, issues));
   refuse(issues);
-  return { ...data, ...timeLimitsOf((name) => ctx.get(name), task, limits) };
+  return { ...data, ...ownFiles(ctx), ...timeLimitsOf((name) => ctx.get(name), task, limits) };
 }
 
 /** The same for a batch: a list of params. @throws ValidationError */
@@ -34,8 +35,13 @@ export function batchDataOf(ctx: Context, validators: Validators, limits: Config
     }),
   );
   refuse(issues);
-  const own = timeLimitsOf((name) => ctx.get(name), task, limits);
+  const own = { ...ownFiles(ctx), ...timeLimitsOf((name) => ctx.get(name), task, limits) };
   return batch.map((data) => ({ ...data, ...own }));
+}
+
+/** What the caller does not see, their jobs must not read for them. */
+function ownFiles({ state: { caller } }: Context): Pick<JobData, 'ownFilesOnly'> {
+  return sees(caller, undefined) ? {} : { ownFilesOnly: true };
 }
 
 /** @throws ValidationError when there are problems */

@@ -2,7 +2,6 @@
 import type { IncomingMessage } from 'node:http';
 import rawBody from 'raw-body';
 import { ValidationError } from '../../shared/errors.ts';
-import { drain } from './drain.ts';
 import { findJsonFault } from './json-fault.ts';
 import { Refusal } from './refusal.ts';
 
@@ -14,7 +13,7 @@ export interface JsonBody {
 }
 
 /** How long the body of a request may take to arrive, in milliseconds. */
-const BODY_MS = 60_000;
+const BODY_MS = 120_000;
 
 export interface JsonLimits {
   /** Longest body in bytes. */
@@ -25,7 +24,7 @@ export interface JsonLimits {
 
 /**
  * Reads and parses a body.
- * @throws Refusal 400 (not UTF-8, nested too deep, cut off), 413 (too long), 415 (compressed)
+ * @throws Refusal 400 (not UTF-8, nested too deep, cut off), 408 (too slow), 413 (too long), 415 (compressed)
  * @throws ValidationError json_invalid with the position
  */
 export async function readJsonBody(request: IncomingMessage, limits: JsonLimits): Promise<JsonBody> {
@@ -36,14 +35,13 @@ export async function readJsonBody(request: IncomingMessage, limits: JsonLimits)
 async function readBytes(request: IncomingMessage, limit: number): Promise<Buffer> {
   const encoding = request.headers['content-encoding'];
   if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
-    drain(request);
-    throw new Refusal('encoding_unsupported', 415, `The body must not be compressed, but content-encoding says ${encoding}`);
+    throw new Refusal('encoding_unsupported', `The body must not be compressed, but content-encoding says ${encoding}`);
   }
   const length = request.headers['content-length'];
   // Whoever sends a byte now and then would hold the connection for ever.
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    const refusal = new Refusal('body_slow', 408, `The body must arrive within ${BODY_MS / 1000} s`, { connection: 'close' });
+    const refusal = new Refusal('body_slow', `The body must arrive within ${BODY_MS / 1000} s`, { connection: 'close' });
     timer = setTimeout(() => reject(refusal), BODY_MS);
   });
   const read = rawBody(request, length === undefined ? { limit } : { limit, length });
@@ -51,7 +49,6 @@ async function readBytes(request: IncomingMessage, limit: number): Promise<Buffe
     return await Promise.race([read, late]);
   } catch (error) {
     read.catch(() => {});
-    drain(request);
     if (error instanceof Refusal) throw error;
     if (isTooLarge(error)) throw tooLarge(`The body may have at most ${limit} bytes`);
     throw unreadable();
@@ -61,7 +58,7 @@ async function readBytes(request: IncomingMessage, limit: number): Promise<Buffe
 }
 
 function tooLarge(detail: string): Refusal {
-  return new Refusal('body_too_large', 413, detail);
+  return new Refusal('body_too_large', detail);
 }
 
 function isTooLarge(error: unknown): boolean {
@@ -79,7 +76,7 @@ function decode(bytes: Buffer): string {
 }
 
 function unreadable(): Refusal {
-  return new Refusal('body_unreadable', 400, 'There was an error parsing the body');
+  return new Refusal('body_unreadable', 'There was an error parsing the body');
 }
 
 /** `__proto__`, also where a character of it is written as \uXXXX. */

@@ -3,6 +3,7 @@ import type { Config } from '../../shared/config.ts';
 import type { TaskDescriptor } from '../../shared/registry.ts';
 import { BATCH_MAX } from './job-request.ts';
 import { exampleOf } from './openapi-example.ts';
+import { filePaths } from './openapi-files.ts';
 import { always, answer, errorResponses, errors, withBody } from './openapi-responses.ts';
 import { fixedSchemas, jobSchema, paramsName, reference, resultName, taskSchemas } from './openapi-schemas.ts';
 import { CONCURRENCY_FIELD } from './request-schemas.ts';
@@ -34,6 +35,7 @@ export function openApiDocument(tasks: Iterable<TaskDescriptor>, serves: Serves)
     ],
     paths: {
       ...Object.assign({}, ...list.map((task) => taskPaths(task, serves))),
+      ...filePaths(serves),
       ...controlPaths(serves),
       ...monitoringPaths(list, serves),
     },
@@ -119,7 +121,7 @@ function taskPaths(task: TaskDescriptor, serves: Serves): Fragment {
         requestBody: body(input, params),
         responses: {
           '200': answer('The job is in the queue.', reference('PendingJob'), { id, state: 'PENDING', result: '' }),
-         
+
           ...withBody,
           ...always,
         },
@@ -131,7 +133,7 @@ function taskPaths(task: TaskDescriptor, serves: Serves): Fragment {
         requestBody: body({ type: 'array', items: input, minItems: 1, maxItems: BATCH_MAX }, [params]),
         responses: {
           '200': answer('The jobs are in the queue, in the order given.', reference('Batch'), { ids: [id], state: 'PENDING' }),
-         
+
           ...withBody,
           ...always,
         },

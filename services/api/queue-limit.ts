@@ -13,5 +13,5 @@ export async function refuseWhenFull(jobs: Jobs, { name, maxWaiting }: TaskDescr
   if (maxWaiting === undefined) return;
   const { waiting } = await jobs.counts(name);
   if (waiting + more <= maxWaiting) return;
-  throw new Refusal('queue_full', 429, `${waiting} jobs of ${name} are waiting, and ${maxWaiting} may`, { 'retry-after': RETRY_AFTER });
+  throw new Refusal('queue_full', `${waiting} jobs of ${name} are waiting, and ${maxWaiting} may`, { 'retry-after': RETRY_AFTER });
 }

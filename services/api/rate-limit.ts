@@ -32,7 +32,7 @@ export function rateLimitOf({ api, redis: { prefix } }: Config, redis: Redis): R
     } catch (rejected) {
       if (!(rejected instanceof RateLimiterRes)) throw rejected;
       const seconds = Math.max(1, Math.ceil(rejected.msBeforeNext / 1000));
-      throw new Refusal('rate_limited', 429, `At most ${api.rateLimit} requests in ${WINDOW_SECONDS} s are taken`, {
+      throw new Refusal('rate_limited', `At most ${api.rateLimit} requests in ${WINDOW_SECONDS} s are taken`, {
         'retry-after': String(seconds),
       });
     }

@@ -29,7 +29,7 @@ export class SecretChecks {
 
   #turn(): Promise<void> {
     if (this.#waiting.length >= WAITING) {
-      throw new Refusal('sign_ins_busy', 429, 'Too many sign-ins at once, try again', { 'retry-after': '2' });
+      throw new Refusal('sign_ins_busy', 'Too many sign-ins at once, try again', { 'retry-after': '2' });
     }
     return new Promise((resolve) => this.#waiting.push(resolve));
   }

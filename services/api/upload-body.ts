@@ -70,11 +70,11 @@ export async function receiveUpload(ctx: Context, limits: UploadLimits): Promise
 function checkHead(ctx: Context, maxBytes: number): void {
   const encoding = ctx.get('content-encoding');
   if (encoding !== '' && encoding.toLowerCase() !== 'identity') {
-    throw new Refusal('encoding_unsupported', 415, `The body must not be compressed, but content-encoding says ${encoding}`);
+    throw new Refusal('encoding_unsupported', `The body must not be compressed, but content-encoding says ${encoding}`);
   }
   if (!ctx.is('multipart')) throw missingFile();
   if (!/boundary=(?:"[^"]+"|[^;]+)/i.test(ctx.get('content-type'))) {
-    throw new Refusal('multipart_invalid', 400, 'Missing boundary in multipart.');
+    throw new Refusal('multipart_invalid', 'Missing boundary in multipart.');
   }
   if (Number(ctx.get('content-length')) > maxBytes + MAX_FRAME_BYTES + MAX_PARTS * MAX_FIELD_BYTES) throw tooLarge(maxBytes);
 }
@@ -90,7 +90,7 @@ class UploadReader {
   /** Bytes of the body, and those of them that were the contents of parts. */
   #received = 0;
   #contents = 0;
-  #failure: unknown;
+  #failure: Error | undefined;
 
   constructor(request: IncomingMessage, limits: UploadLimits) {
     this.#request = request;
@@ -108,7 +108,7 @@ class UploadReader {
   progressed(received: number): void {
     this.#idle.refresh();
     if (this.#received - this.#contents > MAX_FRAME_BYTES)
-      this.#fail(new Refusal('multipart_invalid', 413, 'The headers of the parts are too long'));
+      this.#fail(new Refusal('body_too_large', 'The headers of the parts are too long'));
     this.#received = received;
   }
 
@@ -119,7 +119,7 @@ class UploadReader {
     });
     if (this.#failure !== undefined) return;
     this.#parts += 1;
-    if (this.#parts > MAX_PARTS) return this.#fail(new Refusal('too_many_parts', 413, `The body may have at most ${MAX_PARTS} parts`));
+    if (this.#parts > MAX_PARTS) return this.#fail(new Refusal('body_too_large', `The body may have at most ${MAX_PARTS} parts`));
     try {
       const disposition = partDisposition(dispositionHeader(part));
       if (disposition === undefined) throw fileProblem('the file name must be UTF-8', null);
@@ -151,15 +151,15 @@ class UploadReader {
     part.on('data', (chunk: Buffer) => {
       size += chunk.length;
       if (size > MAX_FIELD_BYTES)
-        this.#fail(new Refusal('body_too_large', 413, `A part that is no file may have at most ${MAX_FIELD_BYTES} bytes`));
+        this.#fail(new Refusal('body_too_large', `A part that is no file may have at most ${MAX_FIELD_BYTES} bytes`));
     });
   }
 
   #fail(error: unknown): void {
     if (this.#failure !== undefined) return;
-    this.#failure = error;
+    this.#failure = error instanceof Error ? error : new Error(String(error));
     // formidable takes an error of the request for its own: it parses nothing more, and the parsing fails with it.
-    if (this.#request.listenerCount('error') > 0) this.#request.emit('error', error);
+    if (this.#request.listenerCount('error') > 0) this.#request.emit('error', this.#failure);
   }
 
   /** The file that counts; earlier ones are removed. @throws ValidationError when there is none */
@@ -192,7 +192,7 @@ function dispositionHeader(part: Stream): string {
 }
 
 function tooLarge(maxBytes: number): Refusal {
-  return new Refusal('body_too_large', 413, `The file may have at most ${maxBytes} bytes`);
+  return new Refusal('body_too_large', `The file may have at most ${maxBytes} bytes`);
 }
 
 /** Errors of the disk that mean that it is full, by its size or by a quota. */
@@ -202,7 +202,7 @@ const FULL: readonly unknown[] = ['ENOSPC', 'EDQUOT', 'EFBIG'];
 export function refusalOf(error: unknown): unknown {
   if (error instanceof FastTaskError || !(error instanceof Error)) return error;
   const code = 'code' in error ? error.code : undefined;
-  if (FULL.includes(code)) return new Refusal('storage_full', 507, 'There is no room left for files on this server');
+  if (FULL.includes(code)) return new Refusal('disk_full', 'There is no room left for files on this server');
   const ofSender = 'httpCode' in error || code === 'ECONNRESET';
-  return ofSender ? new Refusal('multipart_invalid', 400, 'There was an error parsing the body') : error;
+  return ofSender ? new Refusal('multipart_invalid', 'There was an error parsing the body') : error;
 }

@@ -2,12 +2,14 @@
 import { availableParallelism, hostname } from 'node:os';
 import type { Config } from '../../shared/config.ts';
 import { messageOf } from '../../shared/errors.ts';
+import { FileStore } from '../../shared/files.ts';
 import { consumerStamp } from '../../shared/job-state.ts';
 import type { Logger } from '../../shared/logger.ts';
 import type { ConsumerStatus } from '../../shared/presence.ts';
 import { connectRedis, type Redis } from '../../shared/redis.ts';
 import { publishTask } from '../../shared/registry.ts';
 import { Dispatcher } from './dispatcher.ts';
+import { FileLeases } from './file-leases.ts';
 import { JobMessages } from './job-messages.ts';
 import { type Claim, Lane } from './lane.ts';
 import { ProcessPool } from './process-pool.ts';
@@ -51,6 +53,7 @@ export class Consumer {
   readonly #processes: ProcessPool;
   readonly #processor: Processor;
   readonly #messages: JobMessages;
+  readonly #leases: FileLeases;
   readonly #lanes: readonly Lane[];
   readonly #dispatcher: Dispatcher;
   readonly #revokes: RevokeListener;
@@ -62,17 +65,19 @@ export class Consumer {
   constructor(options: ConsumerOptions) {
     const { config, tasks, redis, log, slots } = options;
     const { prefix } = config.redis;
-    const { tasks: tasksDir } = config.dirs;
+    const { tasks: tasksDir, files: filesDir } = config.dirs;
     this.#options = options;
     this.name = `${config.consumer.tag}@${hostname()}.${process.pid}`;
+    this.#leases = new FileLeases(new FileStore(filesDir), log);
     this.#messages = new JobMessages({
       redis,
       prefix,
       keepSeconds: config.consumer.resultExpiresSeconds + config.limits.hardSeconds + 3600,
       log,
+      leases: this.#leases,
       taskOf: (id) => this.#processor.running.get(id)?.claim.lane.name,
     });
-    const place = { tasksDir, onMessage: this.#messages.take.bind(this.#messages) };
+    const place = { tasksDir, filesDir, onMessage: this.#messages.take.bind(this.#messages) };
     this.#threads = new ThreadPool({
       ...place,
       slots,
@@ -102,7 +107,10 @@ export class Consumer {
       resultMaxBytes: config.consumer.resultMaxBytes,
       log,
       onStuck: (job) => this.#stuck.take(job),
-      onOver: (id) => this.#messages.endChildren(id),
+      onOver: (id) => {
+        this.#messages.endChildren(id);
+        this.#leases.drop(id);
+      },
     });
     const stamp = consumerStamp(this.name, config.consumer.resultExpiresSeconds);
     const onStalled = (jobId: string) => log.warn({ jobId }, 'job.recovered');
@@ -138,6 +146,7 @@ export class Consumer {
     }, PUBLISH_MS);
     await this.#upkeep.start();
     await Promise.all(this.#lanes.map((lane) => lane.start()));
+    this.#leases.start();
     this.#dispatcher.start();
     log.info({ consumer: this.name, slots, tasks: this.#lanes.map(({ name }) => name) }, 'consumer.started');
   }
@@ -157,6 +166,7 @@ export class Consumer {
     await atMost(patienceMs, this.#dispatcher.drained());
     clearTimeout(deadline);
     this.#revokes.stop();
+    this.#leases.stop();
     await atMost(WRITE_MS, Promise.all([this.#messages.flush(), this.#upkeep.stop(), ...this.#lanes.map((lane) => lane.stop())]));
     await Promise.all([this.#threads.stop(), this.#processes.stop()]);
     log.info({ consumer: this.name }, 'consumer.stopped');

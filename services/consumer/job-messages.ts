@@ -4,6 +4,7 @@ import { appendJobLog, type JobLogLine } from '../../shared/job-log.ts';
 import { taskKeys } from '../../shared/job-scripts.ts';
 import type { Logger } from '../../shared/logger.ts';
 import type { Redis } from '../../shared/redis.ts';
+import type { FileLeases } from './file-leases.ts';
 import type { ThreadMessage } from './thread-protocol.ts';
 
 /** Lines of a job are sent to Redis together, at most this often, in milliseconds. */
@@ -17,6 +18,7 @@ export interface JobMessagesOptions {
   log: Logger;
   /** The task of a running job. */
   taskOf: (id: string) => string | undefined;
+  leases: FileLeases;
 }
 
 export class JobMessages {
@@ -35,6 +37,7 @@ export class JobMessages {
     if (message.type === 'progress') this.#keepProgress(message.id, message.value);
     else if (message.type === 'lines') this.#keepLines(message);
     else if (message.type === 'child') this.#keepChild(message);
+    else if (message.type === 'file') this.#keepFile(message);
     else log.warn({ task: message.task, jobId: message.id, reason: message.text }, 'job.late_error');
   }
 
@@ -73,6 +76,11 @@ export class JobMessages {
         ),
       ),
     );
+  }
+
+  /** The thread has taken the lease; from here on it is renewed. */
+  #keepFile({ id, name }: ThreadMessage & { type: 'file' }): void {
+    if (this.#options.taskOf(id) !== undefined) this.#options.leases.keep(id, name);
   }
 
   #keepChild({ id, pid, alive }: ThreadMessage & { type: 'child' }): void {

@@ -32,7 +32,7 @@ class IsolatedRun implements Run {
   readonly #child: ChildProcess;
   #beganAt: number | undefined;
 
-  constructor(request: JobRequest, { tasksDir, onMessage }: PlaceOptions) {
+  constructor(request: JobRequest, { tasksDir, filesDir, onMessage }: PlaceOptions) {
     this.#child = fork(processFile, {
       // A group of its own, so that what the task starts can be ended with it.
       detached: true,
@@ -47,7 +47,7 @@ class IsolatedRun implements Run {
       else if (message.type === 'outcome') outcome = isOutcome(message.outcome) ? message.outcome : undefined;
       else if (isThreadMessage(message)) onMessage(message);
     });
-    this.#send({ type: 'run', request, tasksDir });
+    this.#send({ type: 'run', request, tasksDir, filesDir });
     this.end = new Promise((resolve) => {
       this.#child.once('error', ({ message }) => resolve({ ended: message }));
       this.#child.once('exit', (code, signal) => {

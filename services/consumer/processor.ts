@@ -114,6 +114,7 @@ export class Processor {
       id,
       task: task.name,
       owner: job.name,
+      ownFilesOnly: job.data.ownFilesOnly === true,
       attempt: job.attemptsMade + 1,
       module: task.module,
       params: job.data.params,

@@ -32,5 +32,6 @@ export interface RunPlace {
 
 export interface PlaceOptions {
   tasksDir: string;
+  filesDir: string;
   onMessage: (message: ThreadMessage) => void;
 }

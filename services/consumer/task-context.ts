@@ -1,6 +1,6 @@
 /** What a running task is given: its side of limits, progress and log. */
 import { interruptible } from '../../shared/interruptible.ts';
-import type { TaskContext, TaskLog } from '../../shared/task.ts';
+import type { TaskContext, TaskFiles, TaskLog } from '../../shared/task.ts';
 import { Revoked, SoftTimeLimitExceeded } from '../../shared/task-errors.ts';
 import { LatestOnly } from './latest-only.ts';
 import { LineBuffer } from './line-buffer.ts';
@@ -20,6 +20,7 @@ export class JobContext implements TaskContext {
   readonly attempt: number;
   readonly signal: AbortSignal;
   readonly log: TaskLog;
+  readonly files: TaskFiles;
   readonly #softSeconds: number;
   readonly #startedAt = performance.now();
   readonly #abort = new AbortController();
@@ -27,10 +28,11 @@ export class JobContext implements TaskContext {
   readonly #progress: LatestOnly;
   readonly #lines: LineBuffer;
 
-  constructor(request: JobRequest, requested: RequestSource, send: (message: ThreadMessage) => void) {
+  constructor(request: JobRequest, files: TaskFiles, requested: RequestSource, send: (message: ThreadMessage) => void) {
     this.id = request.id;
     this.task = request.task;
     this.attempt = request.attempt;
+    this.files = files;
     this.signal = this.#abort.signal;
     this.#lines = new LineBuffer((lines, dropped) => send({ type: 'lines', id: request.id, task: request.task, lines, dropped }));
     this.log = taskLog((line) => this.print(line));

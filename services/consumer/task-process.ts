@@ -2,18 +2,19 @@
 import { Worker } from 'node:worker_threads';
 import '../../shared/fasttask.ts';
 import { captureOutput } from './captured-output.ts';
+import { JobFiles } from './job-files.ts';
 import type { WatcherSettings } from './process-watcher.ts';
 import { type Request, Slots } from './slots.ts';
 import { JobContext } from './task-context.ts';
 import { TaskRun } from './task-runner.ts';
-import type { FromProcess, JobRequest, ToProcess } from './thread-protocol.ts';
+import type { FromProcess, ToProcess } from './thread-protocol.ts';
 
 process.setSourceMapsEnabled(true);
 const slots = new Slots(1);
 let run: TaskRun | undefined;
 
 process.on('message', (message: ToProcess) => {
-  if (message.type === 'run') void runJob(message.request, message.tasksDir);
+  if (message.type === 'run') void runJob(message);
   else ask(message.request);
 });
 // Nobody is left to take the result.
@@ -21,8 +22,9 @@ process.on('disconnect', () => process.exit(1));
 process.on('uncaughtException', (thrown) => run?.fail(thrown));
 process.on('unhandledRejection', (thrown) => run?.fail(thrown));
 
-async function runJob(request: JobRequest, tasksDir: string): Promise<void> {
-  const context = new JobContext(request, () => slots.requested(0), send);
+async function runJob({ request, tasksDir, filesDir }: ToProcess & { type: 'run' }): Promise<void> {
+  const files = new JobFiles(request, filesDir, send);
+  const context = new JobContext(request, files, () => slots.requested(0), send);
   const job = new TaskRun(request, context, tasksDir);
   run = job;
   captureOutput(

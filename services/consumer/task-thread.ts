@@ -6,6 +6,7 @@ import { BroadcastChannel, parentPort, threadId, workerData } from 'node:worker_
 import '../../shared/fasttask.ts';
 import { captureOutput } from './captured-output.ts';
 import { failureText } from './failure-text.ts';
+import { JobFiles } from './job-files.ts';
 import { Slots } from './slots.ts';
 import { JobContext } from './task-context.ts';
 import { TaskRun } from './task-runner.ts';
@@ -69,7 +70,8 @@ process.exit = (code) => {
 /** Runs a job and resolves with its outcome; never rejects. */
 export default async function runJob(request: JobRequest): Promise<ThreadOutcome> {
   slots.begin(request.slot, threadId);
-  const context = new JobContext(request, () => slots.requested(request.slot), send);
+  const files = new JobFiles(request, settings.filesDir, send);
+  const context = new JobContext(request, files, () => slots.requested(request.slot), send);
   const run = new TaskRun(request, context, settings.tasksDir, () => acceptImport(request.module));
   running.set(request.slot, run);
   // The request may have come before the job was known here.

@@ -76,7 +76,7 @@ export class ThreadPool implements RunPlace {
     this.#freeSlots = Array.from({ length: options.slots }, (_, index) => options.slots - 1 - index);
     this.#control = new BroadcastChannel(`${CONTROL_CHANNEL}-${process.pid}`);
     this.#control.unref();
-    const settings: ThreadSettings = { slots: this.#slots.buffers, tasksDir: options.tasksDir };
+    const settings: ThreadSettings = { slots: this.#slots.buffers, tasksDir: options.tasksDir, filesDir: options.filesDir };
     this.#kept = options.threads + SPARE_THREADS;
     const jobsPerThread = Math.ceil(options.slots / options.threads);
     this.#pool = new Piscina<JobRequest, ThreadOutcome>({

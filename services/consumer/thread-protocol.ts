@@ -5,6 +5,7 @@ import type { Request, SlotBuffers } from './slots.ts';
 export interface ThreadSettings {
   slots: SlotBuffers;
   tasksDir: string;
+  filesDir: string;
 }
 
 /** One job for a thread or a child process. */
@@ -14,6 +15,8 @@ export interface JobRequest {
   task: string;
   /** The account that submitted the job; empty: nobody. */
   owner: string;
+  /** It may open files of its owner alone. */
+  ownFilesOnly: boolean;
   /** 1 for the first try. */
   attempt: number;
   /** The compiled task file (a file: URL). */
@@ -52,15 +55,18 @@ export type ThreadMessage =
   | { type: 'lines'; id: string; task: string; lines: OutputLine[]; dropped: number }
   | { type: 'late_error'; id: string | undefined; task: string | undefined; text: string }
   /** A job started a child process, or one ended. */
-  | { type: 'child'; id: string; pid: number; alive: boolean };
+  | { type: 'child'; id: string; pid: number; alive: boolean }
+  /** A job uses a file until its end. */
+  | { type: 'file'; id: string; name: string };
 
-const MESSAGE_TYPES: readonly unknown[] = ['progress', 'lines', 'late_error', 'child'] satisfies ThreadMessage['type'][];
+const MESSAGE_TYPES: readonly unknown[] = ['progress', 'lines', 'late_error', 'child', 'file'] satisfies ThreadMessage['type'][];
 
 /** Whether something that came from a thread is one of our messages, and not what a task posted. */
 export function isThreadMessage(value: unknown): value is ThreadMessage {
   if (typeof value !== 'object' || value === null || !('type' in value) || !MESSAGE_TYPES.includes(value.type)) return false;
   if (!('id' in value) || (value.type !== 'late_error' && typeof value.id !== 'string')) return false;
   if (value.type === 'child') return 'pid' in value && Number.isInteger(value.pid) && Number(value.pid) > 1;
+  if (value.type === 'file') return 'name' in value && typeof value.name === 'string';
   return value.type !== 'lines' || ('lines' in value && Array.isArray(value.lines) && value.lines.every(isOutputLine));
 }
 
@@ -82,7 +88,7 @@ export interface ControlMessage {
 }
 
 /** Consumer → child process. */
-export type ToProcess = { type: 'run'; request: JobRequest; tasksDir: string } | { type: 'request'; request: Request };
+export type ToProcess = { type: 'run'; request: JobRequest; tasksDir: string; filesDir: string } | { type: 'request'; request: Request };
 
 /** Child process → consumer. */
 export type FromProcess = { type: 'begin' } | { type: 'outcome'; outcome: ThreadOutcome } | ThreadMessage;

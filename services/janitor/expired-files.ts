@@ -1,5 +1,5 @@
 import { lstat, readdir, rmdir, unlink } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 
 /** What a sweep has removed. */
 export interface Sweep {
@@ -15,11 +15,13 @@ export interface SweepOptions {
   except: string;
   /** Files last changed before this moment (ms since 1970) are removed. */
   before: number;
+  /** Whether an expired file stays, by its path below `dir`. */
+  isInUse: (relativePath: string) => Promise<boolean>;
   onError: (path: string, error: unknown) => void;
 }
 
 /**
- * Removes expired files and the folders that are empty. A symbolic link is removed as such when it is old; what it points
+ * Removes expired files that nobody uses, and the folders that are empty. A symbolic link is removed as such when it is old; what it points
  * to is never looked at. A file that cannot be removed is reported and the sweep goes on.
  */
 export async function removeExpired(options: SweepOptions): Promise<Sweep> {
@@ -29,7 +31,7 @@ export async function removeExpired(options: SweepOptions): Promise<Sweep> {
 }
 
 async function sweepFolder(folder: string, options: SweepOptions, sweep: Sweep): Promise<void> {
-  const { before, except, onError } = options;
+  const { before, dir, except, isInUse, onError } = options;
   for (const name of await readdir(folder)) {
     const path = join(folder, name);
     if (path === except) continue;
@@ -38,7 +40,7 @@ async function sweepFolder(folder: string, options: SweepOptions, sweep: Sweep):
       if (info.isDirectory()) {
         await sweepFolder(path, options, sweep);
         if (info.mtimeMs < before) await removeIfEmpty(path);
-      } else if (info.mtimeMs < before) {
+      } else if (info.mtimeMs < before && !(info.isFile() && (await isInUse(relative(dir, path))))) {
         await unlink(path);
         sweep.removed += 1;
         sweep.bytes += info.size;
@@ -59,7 +61,7 @@ async function removeIfEmpty(folder: string): Promise<void> {
 }
 
 /** Another janitor on a shared volume, or the file's owner, was faster. */
-function isGone(error: unknown): boolean {
+export function isGone(error: unknown): boolean {
   return codeOf(error) === 'ENOENT';
 }
 

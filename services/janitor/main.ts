@@ -2,8 +2,11 @@
 import { ensureCertificate } from '../../shared/certificate.ts';
 import { loadConfig } from '../../shared/config.ts';
 import { ConfigError, messageOf } from '../../shared/errors.ts';
+import { FileNameError } from '../../shared/file-name.ts';
+import { FileStore } from '../../shared/files.ts';
 import { createLogger } from '../../shared/logger.ts';
 import { removeExpired } from './expired-files.ts';
+import { tidySystemFiles } from './system-files.ts';
 
 try {
   const { api, dirs, files, logLevel, runs, tls } = loadConfig();
@@ -14,13 +17,17 @@ try {
     if (renewed) log.info({ certFile: tls.certFile }, 'certificate.renewed');
   }
   if (files.cleanup) {
+    const store = new FileStore(dirs.files);
+    const onError = (path: string, error: unknown) => log.warn({ path, reason: messageOf(error) }, 'janitor.file_kept');
     const swept = await removeExpired({
       dir: dirs.files,
       except: dirs.system,
       before: Date.now() - files.expirationSeconds * 1000,
-      onError: (path, error) => log.warn({ path, reason: messageOf(error) }, 'janitor.file_kept'),
+      isInUse: (path) => isInUse(store, path),
+      onError,
     });
-    log.info(swept, 'janitor.finished');
+    const tidied = await tidySystemFiles(store, onError);
+    log.info({ ...swept, ...tidied }, 'janitor.finished');
   } else {
     log.info({ reason: 'FILE_CLEANUP_ENABLED is False' }, 'janitor.skipped');
   }
@@ -28,4 +35,14 @@ try {
   if (!(error instanceof ConfigError)) throw error;
   process.stderr.write(`${error.message}\n`);
   process.exitCode = 1;
+}
+
+/** A name that no job can ask for is in nobody's use. */
+async function isInUse(store: FileStore, path: string): Promise<boolean> {
+  try {
+    return await store.isLeased(path);
+  } catch (error) {
+    if (error instanceof FileNameError) return false;
+    throw error;
+  }
 }

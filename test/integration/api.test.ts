@@ -276,7 +276,6 @@ describe('what is refused', () => {
       ['POST', '/run/ghost'],
       ['GET', '/run/ghost'],
       ['POST', '/create/ghost/batch'],
-      ['POST', '/upload'],
       ['POST', '/run/%E0%A4%A'],
       ['GET', '/run/noop/'],
     ] as const) {
@@ -446,11 +445,14 @@ describe('documentation', () => {
 describe('switches, accounts and hosts', () => {
   test('routes that are switched off are 404, in the document too', async () => {
     const off = Object.fromEntries(
-      ['DOCS', 'REDOC', 'STATUS_INFO', 'RUN', 'CREATE', 'CHECK', 'REVOKE'].map((name) => [`API_${name}`, 'False']),
+      ['DOCS', 'REDOC', 'STATUS_INFO', 'RUN', 'CREATE', 'CHECK', 'REVOKE', 'FILE_UPLOAD', 'FILE_DOWNLOAD'].map((name) => [
+        `API_${name}`,
+        'False',
+      ]),
     );
     const { api, process } = await node.anotherApi({ ...off, API_TLS: 'False' });
     await until(async () => (await api.get('/ready')).status === 200, { what: 'the API to be ready' });
-    for (const path of ['/docs', '/redoc', '/status_info', '/run/noop', '/create/noop', '/check/noop', '/revoke'])
+    for (const path of ['/docs', '/redoc', '/status_info', '/run/noop', '/create/noop', '/check/noop', '/revoke', '/upload', '/download'])
       expect((await api.get(path)).status, path).toBe(404);
     const { body } = await api.get('/openapi.json');
     expect(Object.keys((body as { paths: object }).paths)).toEqual(['/health', '/ready']);

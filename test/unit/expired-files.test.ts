@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, lutimesSync, mkdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { removeExpired } from '../../services/janitor/expired-files.ts';
@@ -20,7 +20,13 @@ function file(path: string, old: boolean): void {
 }
 
 const sweep = (errors: string[] = []) =>
-  removeExpired({ dir, except: join(dir, 'fasttask'), before: Date.now() - HOUR_MS, onError: (path) => errors.push(path) });
+  removeExpired({
+    dir,
+    except: join(dir, 'fasttask'),
+    before: Date.now() - HOUR_MS,
+    isInUse: async (path) => path === 'used' || path === 'a/used',
+    onError: (path) => errors.push(path),
+  });
 
 describe('the janitor', () => {
   it('removes old files at any depth, keeps young ones, and counts', async () => {
@@ -37,6 +43,23 @@ describe('the janitor', () => {
     file('fasttask.txt', true);
     expect(await sweep()).toEqual({ removed: 1, bytes: 4 });
     expect(existsSync(join(dir, 'fasttask/redis/data'))).toBe(true);
+  });
+
+  it('leaves an expired file that a running job uses', async () => {
+    file('used', true);
+    file('a/used', true);
+    file('a/unused', true);
+    expect(await sweep()).toEqual({ removed: 1, bytes: 4 });
+    expect([existsSync(join(dir, 'used')), existsSync(join(dir, 'a/used'))]).toEqual([true, true]);
+  });
+
+  it('removes an old symbolic link as such', async () => {
+    const outside = tempDir('outside');
+    writeFileSync(join(outside, 'precious'), 'x');
+    symlinkSync(outside, join(dir, 'link'));
+    lutimesSync(join(dir, 'link'), long, long);
+    expect((await sweep()).removed).toBe(1);
+    expect(existsSync(join(outside, 'precious'))).toBe(true);
   });
 
   it('never follows a symbolic link', async () => {

@@ -47,6 +47,7 @@ test('every task has its paths, its tag and both of its schemas', () => {
     '/create/get_circle_area/batch',
     '/create/grow',
     '/create/grow/batch',
+    '/download',
     '/health',
     '/jobs/{id}/logs',
     '/ready',
@@ -54,6 +55,7 @@ test('every task has its paths, its tag and both of its schemas', () => {
     '/run/get_circle_area',
     '/run/grow',
     '/status_info',
+    '/upload',
   ]);
   expect(document['tags']).toMatchObject([
     { name: 'Task: get_circle_area', description: 'What get_circle_area does' },

@@ -2,19 +2,18 @@ import { randomUUID } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { FileStore } from '../../../shared/files.ts';
 import type { Backend } from '../backend.ts';
-import { mayChange } from '../caller.ts';
-import { Refusal } from '../refusal.ts';
 import { answerJson, type Context, type Route } from '../route.ts';
 import { receiveUpload, refusalOf } from '../upload-body.ts';
 
 /** `POST /upload`: stores the part `file` of a multipart body under a name of its own. Credentials come before the body. */
-export function uploadRoute({ config }: Backend): Route {
+export function uploadRoute({ config }: Pick<Backend, 'config'>): Route {
   const store = new FileStore(config.dirs.files);
   return {
     method: 'POST',
     path: '/upload',
+    changes: true,
+    audit: 'file.uploaded',
     async handle(ctx) {
-      if (!mayChange(ctx.state.caller)) throw new Refusal('forbidden', 403, 'This account may not upload files');
       try {
         await storeUpload(ctx, store, config.api.uploadMaxBytes);
       } catch (error) {
@@ -35,5 +34,6 @@ async function storeUpload(ctx: Context, store: FileStore, maxBytes: number): Pr
     await file.discard();
   }
   ctx.set('x-content-sha256', sha256);
+  ctx.state.audited = { file: fileName, size: file.size };
   answerJson(ctx, JSON.stringify({ file_name: fileName }));
 }
