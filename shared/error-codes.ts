@@ -3,6 +3,7 @@
  * switch on the code; the text of `detail` may change. The OpenAPI document and deploy/README.md list them from here.
  */
 export const errorCodes = {
+  target_invalid: { status: 400, meaning: 'The target of the request is no URL.' },
   body_unreadable: { status: 400, meaning: 'The body is not UTF-8, is cut off, or is nested deeper than JSON_MAX_DEPTH.' },
   multipart_invalid: { status: 400, meaning: 'The multipart body of an upload cannot be parsed.' },
   file_name_refused: { status: 400, meaning: 'The name of a file leads elsewhere, or is none.' },

@@ -41,6 +41,7 @@ export function createApp(backend: Backend, log: Logger): Koa<RequestState> {
   app.use(closing(backend));
   if (backend.config.api.corsOrigins.length > 0) app.use(crossOrigin(backend.config.api.corsOrigins));
   app.use(answerErrors(log));
+  app.use(refuseBadTarget);
   if (log.isLevelEnabled('debug')) app.use(logAccess(log));
   app.use(refuseCrossSite(backend.config));
   app.use(async (ctx, next) => {
@@ -87,6 +88,20 @@ const identify: Middleware<RequestState> = (ctx, next) => {
   ctx.set('x-request-id', ctx.state.requestId);
   return next();
 };
+
+/** Targets such as `http://[::1` and `http://` pass the parser of HTTP, but have no path that could be routed, or written to the log. */
+const refuseBadTarget: Middleware<RequestState> = (ctx, next) => {
+  if (!hasPath(ctx)) throw new Refusal('target_invalid', 'The target of the request is no URL');
+  return next();
+};
+
+function hasPath(ctx: { path: string | null }): boolean {
+  try {
+    return ctx.path !== null;
+  } catch {
+    return false;
+  }
+}
 
 /** A process that is about to end asks its clients to connect anew. */
 function closing(backend: Backend): Middleware<RequestState> {
