@@ -41,7 +41,7 @@ const softLimit = fc.constantFrom('0.4', '0.45');
 const wrongLimit = fc.constantFrom('0', '-1', 'abc', '1e1', '26', 'Infinity', '5,5', '0x10', '9'.repeat(40), '5 5', 'NaN', '.5');
 
 /** What `Prefer` may say to a request that is answered at once whatever it says. */
-export const prefer = or('wait=0', 'wait=1', 'respond-async, wait=0', 'wait', 'wait=-1', 'wait=1e9', 'wait=1;wait=2', 'return=minimal');
+const prefer = or('wait=0', 'wait=1', 'respond-async, wait=0', 'wait', 'wait=-1', 'wait=1e9', 'wait=1;wait=2', 'return=minimal');
 
 /** What `Prefer` says to /run: nearly always to wait for nothing. */
 const preferOfRun = fc.oneof(
