@@ -121,7 +121,12 @@ export class FileStore {
     const path = join(this.folder, pathOfName(name));
     await this.lease(name);
     await writeFile(path, '', { flag: 'wx' });
-    if (owner !== undefined) await this.#record(name, { owner });
+    try {
+      if (owner !== undefined) await this.#record(name, { owner });
+    } catch (error) {
+      await rm(path, { force: true });
+      throw error;
+    }
     return path;
   }
 

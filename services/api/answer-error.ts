@@ -24,7 +24,7 @@ export function answerError(ctx: Answering, error: unknown, log: Logger): void {
   }
   if (error instanceof ValidationError) return write(ctx, error.status, { detail: error.issues });
   if (error instanceof FastTaskError && error.status < 500) return write(ctx, error.status, { detail: error.message });
-  if (error instanceof FastTaskError) log.error({ requestId, ...error.facts }, error.code.replace('_', '.'));
+  if (error instanceof FastTaskError) log.error({ requestId, ...error.facts }, error.code.replaceAll('_', '.'));
   else
     log.error(
       { requestId, method: ctx.method, path: ctx.path, reason: messageOf(error), stack: error instanceof Error ? error.stack : undefined },

@@ -40,7 +40,7 @@ export function createApp(backend: Backend, log: Logger): Koa<RequestState> {
   app.use(securityHeaders());
   app.use(closing(backend));
   if (backend.config.api.corsOrigins.length > 0) app.use(crossOrigin(backend.config.api.corsOrigins));
-  app.use(answerErrors(log));
+  app.use(answerErrors(backend, log));
   app.use(refuseBadTarget);
   if (log.isLevelEnabled('debug')) app.use(logAccess(log));
   app.use(refuseCrossSite(backend.config));
@@ -58,26 +58,21 @@ function serving(backend: Backend): (route: Route, ctx: Context) => Promise<void
   const { access, audit, config, redis } = backend;
   const rateLimit = rateLimitOf(config, redis);
   return async (route, ctx) => {
-    try {
-      if (route.body) ctx.state.body = await readJsonBody(ctx.req, config.api);
-      if (!route.open) {
-        ctx.state.caller = await access.admit(ctx.get('authorization'), ctx.ip);
-        await rateLimit?.(ctx);
-        checkPermission(ctx.state.caller, route, ctx);
-      }
-      await route.handle(ctx);
-      if (route.audit !== undefined) audit.done(route.audit, ctx);
-    } catch (error) {
-      audit.refused(ctx, error);
-      throw error;
+    if (route.body) ctx.state.body = await readJsonBody(ctx.req, config.api);
+    if (!route.open) {
+      ctx.state.caller = await access.admit(ctx.get('authorization'), ctx.ip);
+      await rateLimit?.(ctx);
+      checkPermission(ctx.state.caller, route, ctx);
     }
+    await route.handle(ctx);
+    if (route.audit !== undefined) audit.done(route.audit, ctx);
   };
 }
 
 /** @throws NotFoundError for a task that the caller may not use, Refusal 403 where the role changes nothing */
 function checkPermission(caller: Caller, route: Route, ctx: Context): void {
   if (ctx.params['task'] !== undefined && !knowsTask(caller, ctx.state.task.name)) throw new NotFoundError();
-  if (route.changes && !mayChange(caller)) throw new Refusal('forbidden', `The role ${caller.role} reads and changes nothing`);
+  if (route.changes && !mayChange(caller)) throw new Refusal('forbidden', `The role ${caller.role} may read, but change nothing`);
 }
 
 const clientsOwnId = /^[A-Za-z0-9_-]{1,64}$/;
@@ -111,11 +106,12 @@ function closing(backend: Backend): Middleware<RequestState> {
   };
 }
 
-function answerErrors(log: Logger): Middleware<RequestState> {
+function answerErrors({ audit }: Backend, log: Logger): Middleware<RequestState> {
   return async (ctx, next) => {
     try {
       await next();
     } catch (error) {
+      audit.refused(ctx, error);
       answerError(ctx, error, log);
     }
     // A body may be unread: that of an upload without credentials, for one.

@@ -1,11 +1,13 @@
 /** Who did what, to which job or file, and from where: one JSON line each in LOG_DIR/audit.log. */
 import { mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
+import type { ParameterizedContext } from 'koa';
 import type { Config } from '../../shared/config.ts';
-import { messageOf } from '../../shared/errors.ts';
+import { FastTaskError, messageOf } from '../../shared/errors.ts';
 import { appendingTo, createLogger, type Logger } from '../../shared/logger.ts';
-import { Refusal } from './refusal.ts';
 import type { AuditEvent, Context, RequestState } from './route.ts';
+
+type Answering = ParameterizedContext<RequestState>;
 
 /** Statuses of answers to callers who were not let in, or not let through. */
 const TURNED_AWAY: ReadonlySet<number> = new Set([401, 403, 429]);
@@ -22,13 +24,15 @@ export class Audit {
 
   /** A request that was answered. */
   done(event: AuditEvent, ctx: Context): void {
+    // What a client has already, or only asks about, has not been fetched.
+    if (ctx.method === 'HEAD' || ctx.status === 304) return;
     this.#log.info({ ...factsOf(ctx), user: ctx.state.caller.name, ...ctx.state.audited }, event);
   }
 
   /** A request of somebody who was turned away; `user` is who they said they were, if the account is known to have been right. */
-  refused(ctx: Context, error: unknown): void {
-    if (!(error instanceof Refusal) || !TURNED_AWAY.has(error.status)) return;
-    this.#log.warn({ ...factsOf(ctx), user: ctx.state.caller?.name, code: error.code, path: ctx.path }, 'caller.refused');
+  refused(ctx: Answering, error: unknown): void {
+    if (!(error instanceof FastTaskError) || !TURNED_AWAY.has(error.status)) return;
+    this.#log.warn({ ...factsOf(ctx), user: (ctx.state as Partial<RequestState>).caller?.name, code: error.code, path: ctx.path }, 'caller.refused');
   }
 
   /** Writes down what is still held back. */
@@ -50,7 +54,7 @@ function openAudit(folder: string, log: Logger): number {
   }
 }
 
-function factsOf({ ip, method, state }: Context): Record<string, unknown> {
+function factsOf({ ip, method, state }: Answering): Record<string, unknown> {
   const { requestId, task }: Partial<RequestState> = state;
   return { address: ip, method, requestId, task: task?.name };
 }

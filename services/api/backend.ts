@@ -100,7 +100,7 @@ export class Backend {
     if (before?.runningId === runningId) return;
     this.#jobs = new Jobs({ redis: this.redis, prefix: redis.prefix, runningId, resultExpiresSeconds: consumer.resultExpiresSeconds });
     this.#log.setBindings({ runningId });
-    this.#log.info({ runningId }, 'running_id.obtained');
+    this.#log.info('running_id.obtained');
     await before?.close();
   }
 

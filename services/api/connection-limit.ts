@@ -1,10 +1,6 @@
 import type { Server, Socket } from 'node:net';
 import { isLoopback } from '../../shared/config.ts';
-
-/** The address of a peer as IPv4 where it is one: a server that listens on both families sees ::ffff:192.0.2.1. */
-export function plainAddress(address: string | undefined): string {
-  return (address ?? '').replace(/^::ffff:(?=\d+\.)/, '');
-}
+import { networkOf } from './client-address.ts';
 
 /**
  * Closes connections of an address that has `most` already in this process. Loopback is not limited: a proxy or the machine's own programs are there.
@@ -12,7 +8,7 @@ export function plainAddress(address: string | undefined): string {
 export function limitConnections(server: Server, most: number): void {
   const open = new Map<string, number>();
   server.on('connection', (socket: Socket) => {
-    const address = plainAddress(socket.remoteAddress);
+    const address = networkOf(socket.remoteAddress ?? '');
     if (isLoopback(address)) return;
     const count = (open.get(address) ?? 0) + 1;
     if (count > most) {

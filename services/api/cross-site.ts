@@ -34,7 +34,8 @@ export function crossOrigin(origins: readonly string[]): Middleware<RequestState
 const READING: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 /**
- * Refuses a changing request that a browser sends from another origin, unless API_CORS_ORIGINS names it. Browsers say where a request comes
+ * Refuses a changing request that a browser sends from another origin, unless API_CORS_ORIGINS names it, and any request for a name that is not this
+ * machine's own while only this machine can call. Browsers say where a request comes
  * from (Sec-Fetch-Site; older ones Origin alone); other clients send neither and are not concerned.
  */
 export function refuseCrossSite({ api }: Pick<Config, 'api'>): Middleware<RequestState> {
@@ -42,14 +43,14 @@ export function refuseCrossSite({ api }: Pick<Config, 'api'>): Middleware<Reques
   // A name that an attacker points to this machine makes their page "same-origin": on loopback only its own names are taken from a browser.
   const ownNamesOnly = isLoopback(api.host) && !api.trustProxy;
   return (ctx, next) => {
-    if (READING.has(ctx.method)) return next();
     const site = ctx.get('sec-fetch-site');
     const origin = ctx.get('origin');
     if ((site === '' && origin === '') || allowed.has(origin)) return next();
+    if (ownNamesOnly && !isOwnName(ctx.hostname)) throw refusal('This server is known to browsers as localhost only');
+    if (READING.has(ctx.method)) return next();
     const same = site === '' ? hostOf(origin) === ctx.host : site === 'same-origin' || site === 'none';
     if (!same)
       throw refusal(`Requests from ${origin === '' ? 'other sites' : origin} are not taken (API_CORS_ORIGINS names those that are)`);
-    if (ownNamesOnly && !isOwnName(ctx.hostname)) throw refusal('This server is known to browsers as localhost only');
     return next();
   };
 }

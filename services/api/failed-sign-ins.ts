@@ -1,9 +1,9 @@
 /** Slows brute force: who fails too often is refused for a while, right or wrong. Counted in Redis for all API processes together. */
 import { createHash } from 'node:crypto';
-import { isIPv6 } from 'node:net';
 import { RateLimiterMemory, RateLimiterRedis } from 'rate-limiter-flexible';
 import type { Logger } from '../../shared/logger.ts';
 import type { Redis } from '../../shared/redis.ts';
+import { networkOf } from './client-address.ts';
 import { Refusal } from './refusal.ts';
 
 /** Failures in the window after which a name is refused from one address, and all names are. */
@@ -152,16 +152,4 @@ function tooMany(ms: number): Refusal {
 /** A name may be long, and what is typed into the wrong field is not for others to read. */
 function digestOf(key: string): string {
   return createHash('sha256').update(key).digest('base64url');
-}
-
-/** An IPv4 address as it is; of IPv6 the network (/64), because one machine has all addresses of it. */
-function networkOf(address: string): string {
-  const mapped = /^::ffff:([\d.]+)$/i.exec(address)?.[1];
-  if (mapped !== undefined || !isIPv6(address)) return mapped ?? address;
-  const [front = [], back] = address.split('::').map((half) => half.split(':').filter((group) => group !== ''));
-  const given = back === undefined ? [...front] : [...front, ...Array.from({ length: 8 - front.length - back.length }, () => '0'), ...back];
-  return given
-    .slice(0, 4)
-    .map((group) => Number.parseInt(group, 16).toString(16))
-    .join(':');
 }

@@ -6,12 +6,13 @@ import { Refusal } from './refusal.ts';
 const RETRY_AFTER = '1';
 
 /**
- * Refuses jobs that would make a task's queue longer than its `maxWaiting`. Asks Redis only for tasks that declare it.
+ * Refuses jobs that would make a task's queue longer than its `maxWaiting`: those held by a key and those between two tries count. Asks Redis only for tasks that declare it.
  * @throws Refusal 429
  */
 export async function refuseWhenFull(jobs: Jobs, { name, maxWaiting }: TaskDescriptor, more: number): Promise<void> {
   if (maxWaiting === undefined) return;
-  const { waiting } = await jobs.counts(name);
-  if (waiting + more <= maxWaiting) return;
-  throw new Refusal('queue_full', `${waiting} jobs of ${name} are waiting, and ${maxWaiting} may`, { 'retry-after': RETRY_AFTER });
+  const { waiting, held, delayed } = await jobs.counts(name);
+  const queued = waiting + held + delayed;
+  if (queued + more <= maxWaiting) return;
+  throw new Refusal('queue_full', `${queued} jobs of ${name} are waiting, and ${maxWaiting} may`, { 'retry-after': RETRY_AFTER });
 }

@@ -3,6 +3,7 @@ import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limite
 import type { Config } from '../../shared/config.ts';
 import type { Redis } from '../../shared/redis.ts';
 import { ANONYMOUS } from './caller.ts';
+import { networkOf } from './client-address.ts';
 import { Refusal } from './refusal.ts';
 import type { Context } from './route.ts';
 
@@ -26,7 +27,7 @@ export function rateLimitOf({ api, redis: { prefix } }: Config, redis: Redis): R
   });
   return async (ctx) => {
     const { caller } = ctx.state;
-    const key = caller === ANONYMOUS ? `address ${ctx.ip}` : `user ${caller.name}`;
+    const key = caller === ANONYMOUS ? `address ${networkOf(ctx.ip)}` : `user ${caller.name}`;
     try {
       await limiter.consume(key);
     } catch (rejected) {

@@ -22,12 +22,19 @@ export class JobFiles implements TaskFiles {
   }
 
   async path(name: string): Promise<string> {
-    // Before the look, so that the janitor does not remove the file right after it.
+    await this.#look(name);
     await this.#store.lease(name);
+    // Looked at again: the janitor may have been faster than the lease.
+    const path = await this.#look(name);
+    this.#send({ type: 'file', id: this.#job.id, name });
+    return path;
+  }
+
+  /** @returns the path of a file that this job may read. @throws NotFoundError, FileNameError */
+  async #look(name: string): Promise<string> {
     const { handle, path } = await this.#store.open(name);
     await handle.close();
     if (this.#job.ownFilesOnly && (await this.#store.owner(name)) !== this.#job.owner) throw noFile();
-    this.#send({ type: 'file', id: this.#job.id, name });
     return path;
   }
 

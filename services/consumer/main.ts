@@ -1,4 +1,5 @@
 /** The consumer's process: reads the configuration, loads tasks, runs until it is told to stop. */
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { loadConfig } from '../../shared/config.ts';
 import { runService } from '../../shared/lifecycle.ts';
@@ -27,7 +28,7 @@ await runService('consumer', async () => {
   const log = createLogger(config.logLevel, { service: 'consumer', runningId });
   if (config.supervised) {
     const patienceMs = config.consumer.drainSeconds * 1000 + AFTER_DRAIN_MS;
-    await takeSeat({ file: join(config.dirs.runtime, `consumer-${config.instance}.seat`), patienceMs, log });
+    await takeSeat({ file: join(config.dirs.runtime, `consumer-${config.instance}.${hostname()}.seat`), patienceMs, log });
   }
   const slots = slotsOfProcess(config.consumer.concurrency, config.consumer.processes, config.instance);
   const consumer = new Consumer({ config, tasks, redis, log, slots });

@@ -25,6 +25,7 @@ export function report({ config, pm2, say, address, tasks }: Facts): void {
     say(`  API       ${address.url}`);
     if (address.docs) say(`  docs      ${address.url}/docs`);
     for (const line of accessLines(config)) say(line);
+    if (tasks === undefined) say('  tasks     shown to who signs in, at /docs');
     if (tasks !== undefined) say(`  tasks     ${tasks.length === 0 ? noTasks(config) : tasks.join(', ')}`);
   }
   say(`  PM2_HOME  ${pm2.home} (npm run pm2 -- ls, monit, logs …)`);

@@ -43,7 +43,7 @@ function parsed(args: readonly string[]) {
       options: { role: text, tasks: text, expires: text, replace: { type: 'boolean' } },
     });
   } catch (error) {
-    throw new SupervisorError(messageOf(error).split('. ')[0] ?? '');
+    throw new SupervisorError(`${messageOf(error).split('. ')[0]}; expected --role, --tasks, --expires or --replace`);
   }
 }
 

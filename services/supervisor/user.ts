@@ -55,6 +55,7 @@ async function add(store: AccountsStore, command: UserCommand, say: Say): Promis
   const given = await readPassword(nameOf(command));
   const password = given === '' ? randomBytes(18).toString('base64url') : given;
   await write(store, command, password, say);
+  if (password.length < SHORT_PASSWORD) say(`its password has fewer than ${SHORT_PASSWORD} characters: others may guess it`);
   if (given === '') say(`its password, shown this once: ${password}`);
 }
 
@@ -82,9 +83,15 @@ async function write(store: AccountsStore, command: UserCommand, secret: string,
   ];
   say(`${name} is written (${limits.join('; ')}): ${HOLDS}`);
   if (first) say('it is the first account: from now on everybody must sign in');
-  const after = store.accounts();
-  if (after.kind === 'some' && ![...after.byName.values()].some((account) => account.role === 'admin'))
-    say('nobody is an admin: npm run user -- add NAME --role admin');
+  noticeAdmins(store, say);
+}
+
+/** Without an admin nobody sees what belongs to nobody, such as files from before there were accounts. */
+function noticeAdmins(store: AccountsStore, say: Say): void {
+  const accounts = store.accounts();
+  if (accounts.kind !== 'some') return;
+  const lasting = [...accounts.byName.values()].filter(({ expiresAt }) => expiresAt === undefined || expiresAt > Date.now());
+  if (!lasting.some(({ role }) => role === 'admin')) say('nobody is an admin: npm run user -- add NAME --role admin');
 }
 
 async function revoke(store: AccountsStore, name: string, say: Say): Promise<void> {
@@ -94,6 +101,7 @@ async function revoke(store: AccountsStore, name: string, say: Say): Promise<voi
     last = records.size === 0;
   });
   say(`${name} is removed: ${HOLDS}`);
+  noticeAdmins(store, say);
   if (last) say('no account is left: from now on nobody must sign in, where the API allows anonymous access');
 }
 

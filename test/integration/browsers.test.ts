@@ -47,6 +47,13 @@ describe('requests that a page of another site makes a browser send', () => {
     }
   });
 
+  test('a page of a name that was pointed to this machine cannot even read', async () => {
+    for (const path of ['/openapi.json', '/check/x', '/docs', '/download?file_name=x']) {
+      const answer = await node.api.get(path, { headers: { 'sec-fetch-site': 'same-origin', host: 'evil.example:9001' } });
+      expect([path, answer.status]).toEqual([path, 403]);
+    }
+  });
+
   test('reading changes nothing and is not refused; another site cannot read the answer', async () => {
     const answer = await node.api.get('/openapi.json', { headers: { origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' } });
     expect(answer.status).toBe(200);
@@ -101,16 +108,19 @@ test('a refused request tells its code and its id, and the audit log has who did
   expect(refused.headers['x-request-id']).toBe('second-2');
   await node.api.post('/revoke', { result_id: created.id }, { headers: { 'x-request-id': 'third-3' } });
   const file = join(node.files, 'fasttask', 'log', 'audit.log');
+  await node.api.get('/download?file_name=fasttask/conf/x', { headers: { 'x-request-id': 'fourth-4' } });
   const lines = await until(
     () => {
       const all = readFileSync(file, 'utf8').split('\n').filter(Boolean);
       const own = all.map((line) => JSON.parse(line) as Record<string, unknown>).filter(({ requestId }) => /-\d$/.test(String(requestId)));
-      return own.length >= 2 ? own : undefined;
+      return own.length >= 4 ? own : undefined;
     },
     { what: 'the lines to be written' },
   );
   expect(lines).toMatchObject([
     { event: 'job.created', user: 'Anonymous', address: '127.0.0.1', task: 'noop', jobId: created.id, requestId: 'first-1' },
+    { event: 'caller.refused', code: 'cross_site', requestId: 'second-2', path: '/create/noop' },
     { event: 'job.revoked', user: 'Anonymous', jobId: created.id, requestId: 'third-3' },
+    { event: 'caller.refused', code: 'system_folder', user: 'Anonymous', requestId: 'fourth-4' },
   ]);
 });

@@ -2,7 +2,7 @@ import { isLoopback } from '../../../shared/config.ts';
 import { ERROR_HEADER } from '../answer-error.ts';
 import type { Backend } from '../backend.ts';
 import { ANONYMOUS } from '../caller.ts';
-import { plainAddress } from '../connection-limit.ts';
+import { networkOf } from '../client-address.ts';
 import { answerJson, type Context, type Route } from '../route.ts';
 
 /** `GET /health`: answers while the process lives, and tells nothing. */
@@ -22,7 +22,7 @@ export function readyRoute(backend: Backend): Route {
       if (reason === undefined) return answerJson(ctx, '{"status":"ready"}');
       ctx.set('retry-after', '1');
       ctx.set(ERROR_HEADER, 'not_ready');
-      const told = isLoopback(plainAddress(ctx.ip)) || (await isSignedIn(backend, ctx));
+      const told = isLoopback(networkOf(ctx.ip)) || (await isSignedIn(backend, ctx));
       answerJson(ctx, JSON.stringify({ detail: told ? `Not ready: ${reason}` : 'Not ready' }), 503);
     },
   };
