@@ -17,7 +17,7 @@ import type { TestProcess } from '../support/processes.ts';
 import { runProgram } from '../support/program.ts';
 import { until } from '../support/until.ts';
 import { Exchange } from './exchange.ts';
-import { Ids } from './ids.ts';
+import { Given } from './given.ts';
 import { type Failure, type FuzzRequest, IN_FLIGHT, sendAll, smallest, type Target } from './load.ts';
 import { Memory } from './memory.ts';
 import { Secrets } from './oracle.ts';
@@ -69,7 +69,7 @@ async function main(): Promise<void> {
       port: node.port,
       alive: () => node.process.alive,
       exchange,
-      ids: new Ids(),
+      given: new Given(),
       secrets: new Secrets([node.redis.password, node.files, folder, projectDir]),
     };
     say(

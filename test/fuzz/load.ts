@@ -2,8 +2,8 @@
 import fc, { type Arbitrary } from 'fast-check';
 import { messageOf } from '../../shared/errors.ts';
 import type { Exchange } from './exchange.ts';
-import type { Ids } from './ids.ts';
-import { idsIn, judge, type Secrets } from './oracle.ts';
+import type { Given } from './given.ts';
+import { judge, type Secrets } from './oracle.ts';
 import type { RawRequest } from './raw.ts';
 import type { ApiRequest } from './request.ts';
 import { sayAndJudge } from './socket.ts';
@@ -19,7 +19,7 @@ export interface Target {
   /** Whether the API's process lives. */
   alive(): boolean;
   exchange: Exchange;
-  ids: Ids;
+  given: Given;
   secrets: Secrets;
 }
 
@@ -40,12 +40,12 @@ export async function send(target: Target, request: FuzzRequest, tally: Tally): 
     tally.count(`raw: ${request.name}`, statuses.length === 0 ? ['closed'] : statuses);
     return faults;
   }
-  const filled = target.ids.fill(request);
+  const filled = target.given.fill(request);
   try {
     const reply = await target.exchange.send(filled);
     tally.count(request.kind, [reply.status]);
-    target.ids.add(idsIn(filled, reply));
     const faults = judge(filled, reply, target.secrets);
+    if (faults.length === 0) target.given.learn(filled, reply);
     return faults.length === 0
       ? []
       : [...faults, `sent ${filled.method} ${filled.path}`, `got ${reply.status} ${reply.text.slice(0, 500)}`];
