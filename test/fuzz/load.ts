@@ -32,7 +32,7 @@ export interface Failure {
 }
 
 /** Sends one request. @returns what is wrong with its answer */
-export async function send(target: Target, request: FuzzRequest, tally: Tally): Promise<string[]> {
+async function send(target: Target, request: FuzzRequest, tally: Tally): Promise<string[]> {
   if (request.kind === 'raw') {
     const { statuses, faults } = await sayAndJudge(target.port, request, target.secrets);
     tally.count(`raw: ${request.name}`, statuses.length === 0 ? ['closed'] : statuses);

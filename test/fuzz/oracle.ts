@@ -5,7 +5,7 @@ import type { Reply } from './exchange.ts';
 import type { ApiRequest } from './request.ts';
 
 /** Statuses of 500 and more that the API declares: Redis is out of reach, the disk is full. */
-export const DECLARED: ReadonlySet<number> = new Set([503, 507]);
+const DECLARED: ReadonlySet<number> = new Set([503, 507]);
 
 const job = z.object({
   id: z.string(),

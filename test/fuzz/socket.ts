@@ -76,7 +76,7 @@ const HEAD = /^HTTP\/1\.[01] (\d{3}) [^\r\n]*\r\n((?:[^\r\n]+\r\n)*)\r\n/;
 const CHUNK = /^([0-9a-fA-F]+)\r\n/;
 
 /** Splits what came into answers; `rest` is what is none, or not a whole one. */
-export function answersIn(text: string): { statuses: number[]; rest: string } {
+function answersIn(text: string): { statuses: number[]; rest: string } {
   const statuses: number[] = [];
   let rest = text;
   for (let head = HEAD.exec(rest); head !== null; head = HEAD.exec(rest)) {
