@@ -9,7 +9,7 @@ const faces = {
   ioredis: ['^shared/redis\\.ts$'],
   pino: ['^shared/logger\\.ts$'],
   zod: ['^shared/fasttask\\.ts$'],
-  ajv: ['^services/api/'],
+  ajv: ['^services/api/', '^shared/json-schema\\.ts$'],
   koa: ['^services/api/'],
   '@koa/router': ['^services/api/'],
   'koa-body': ['^services/api/'],
@@ -17,7 +17,10 @@ const faces = {
   send: ['^services/api/'],
   'koa2-swagger-ui': ['^services/api/'],
   'raw-body': ['^services/api/'],
-  selfsigned: ['^services/supervisor/'],
+  selfsigned: ['^shared/certificate\\.ts$'],
+  'rate-limiter-flexible': ['^services/api/'],
+  'koa-helmet': ['^services/api/'],
+  '@koa/cors': ['^services/api/'],
 };
 
 const product = '^(services|shared|tasks)/';

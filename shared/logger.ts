@@ -2,6 +2,11 @@ import { type DestinationStream, type Logger, pino } from 'pino';
 
 export type { Logger } from 'pino';
 
+/** Appends whole lines to an open file without waiting for the disk. */
+export function appendingTo(descriptor: number): DestinationStream & { on(event: 'error', listener: (error: Error) => void): unknown } {
+  return pino.destination({ fd: descriptor, sync: false });
+}
+
 /** What every line of a process carries. `runningId` is added once Redis has told it. */
 export interface LogIdentity {
   service: string;

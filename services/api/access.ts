@@ -57,6 +57,12 @@ export class Access {
     return accounts;
   }
 
+  /** Says in the log who may call an API that can be reached from elsewhere and has no accounts. */
+  async announce(host: string, log: Logger): Promise<void> {
+    if (isLoopback(host) || (await this.#file.current()).kind !== 'none') return;
+    log.warn({ host }, this.#anonymousAllowed ? 'access.anonymous' : 'access.closed_without_accounts');
+  }
+
   /**
    * The caller.
    * @param header the Authorization header, empty when there is none

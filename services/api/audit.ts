@@ -1,15 +1,11 @@
 /** Who did what, to which job or file, and from where: one JSON line each in LOG_DIR/audit.log. */
 import { mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
-import { pino } from 'pino';
 import type { Config } from '../../shared/config.ts';
 import { messageOf } from '../../shared/errors.ts';
-import { createLogger, type Logger } from '../../shared/logger.ts';
+import { appendingTo, createLogger, type Logger } from '../../shared/logger.ts';
 import { Refusal } from './refusal.ts';
-import type { Context, RequestState } from './route.ts';
-
-/** What a route's requests are called in the audit log, in the past tense. */
-export type AuditEvent = 'job.created' | 'jobs.created' | 'job.run' | 'job.revoked' | 'file.uploaded' | 'file.downloaded';
+import type { AuditEvent, Context, RequestState } from './route.ts';
 
 /** Statuses of answers to callers who were not let in, or not let through. */
 const TURNED_AWAY: ReadonlySet<number> = new Set([401, 403, 429]);
@@ -18,7 +14,7 @@ export class Audit {
   readonly #log: Logger;
 
   constructor({ dirs }: Pick<Config, 'dirs'>, log: Logger) {
-    const dest = pino.destination({ fd: openAudit(dirs.log, log), sync: false });
+    const dest = appendingTo(openAudit(dirs.log, log));
     // A full disk must not end the API; its other logs say so.
     dest.on('error', () => {});
     this.#log = createLogger('info', { service: 'audit' }, dest);

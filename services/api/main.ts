@@ -57,5 +57,6 @@ async function main(): Promise<void> {
   log.info({ host: config.api.host, port: config.api.port, tls: config.tls.enabled, nodeType: config.nodeType }, 'api.listening');
   // Once for the app, not for each of its processes.
   if (config.instance === 0) for (const notice of config.notices) log.warn({ notice }, 'config.noticed');
+  await backend.access.announce(config.api.host, log);
   process.send?.('ready');
 }

@@ -1,7 +1,6 @@
 /** What a route is to the application, and how its answers are written. */
 import type { RouterContext } from '@koa/router';
 import type { TaskDescriptor } from '../../shared/registry.ts';
-import type { AuditEvent } from './audit.ts';
 import type { Caller } from './caller.ts';
 import type { JsonBody } from './json-body.ts';
 
@@ -19,6 +18,9 @@ export interface RequestState {
 }
 
 export type Context = RouterContext<RequestState>;
+
+/** What a route's requests are called in the audit log, in the past tense. */
+export type AuditEvent = 'job.created' | 'jobs.created' | 'job.run' | 'job.revoked' | 'file.uploaded' | 'file.downloaded';
 
 export interface Route {
   method: 'GET' | 'POST';

@@ -1,4 +1,6 @@
-import type { Config } from '../../shared/config.ts';
+import { type Config, isLoopback } from '../../shared/config.ts';
+import { messageOf } from '../../shared/errors.ts';
+import { AccountsStore } from './accounts-store.ts';
 import type { NodeAddress } from './address.ts';
 import type { Pm2 } from './pm2.ts';
 
@@ -22,6 +24,7 @@ export function report({ config, pm2, say, address, tasks }: Facts): void {
   } else {
     say(`  API       ${address.url}`);
     if (address.docs) say(`  docs      ${address.url}/docs`);
+    for (const line of accessLines(config)) say(line);
     if (tasks !== undefined) say(`  tasks     ${tasks.length === 0 ? noTasks(config) : tasks.join(', ')}`);
   }
   say(`  PM2_HOME  ${pm2.home} (npm run pm2 -- ls, monit, logs …)`);
@@ -32,6 +35,23 @@ export function report({ config, pm2, say, address, tasks }: Facts): void {
     say('  try');
     say(`curl${insecure}${account} -X POST ${address.url}/run/${EXAMPLE.task} -H 'content-type: application/json' -d '${EXAMPLE.body}'`);
   }
+}
+
+/** What the owner of a machine should know of who may call an API that listens beyond loopback. */
+function accessLines(config: Config): string[] {
+  const { api } = config;
+  if (isLoopback(api.host)) return [];
+  try {
+    if (new AccountsStore(config).accounts().kind === 'some') return [];
+  } catch (error) {
+    return [`  access    nobody: ${messageOf(error)}`];
+  }
+  if (api.allowAnonymous)
+    return [`  access    everybody who reaches ${api.host}:${api.port}: there are no accounts, and API_ALLOW_ANONYMOUS is True`];
+  return [
+    `  access    nobody yet: the API listens on ${api.host} and there are no accounts. Make one: npm run user -- add NAME --role admin`,
+    '            or let everybody in who reaches it: API_ALLOW_ANONYMOUS=True',
+  ];
 }
 
 function noTasks({ runs, dirs }: Config): string {

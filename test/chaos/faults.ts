@@ -73,6 +73,8 @@ export class Faults {
 
   async #harm({ kind, target, pid, ms }: Omit<Fault, 'from' | 'to'> & { ms: number }, aborted: AbortSignal): Promise<void> {
     const { redis } = this.#node;
+    // To the system, 0 is this program with everything that belongs to it.
+    if ((kind === 'kill' || kind === 'pause') && pid === 0) throw new Error('no process of it runs');
     switch (kind) {
       case 'kill':
         signal(pid, 'SIGKILL');

@@ -10,7 +10,11 @@ import { startRedis, type TestRedis } from '../support/redis.ts';
 import { tempDir } from '../support/temp.ts';
 import { until } from '../support/until.ts';
 
-const TASKS = ['crowded', 'get_circle_area', 'misbehave', 'noop', 'redos', 'spin', 'talks', 'wait'];
+/** Those of them that lie in the project's own tasks folder. */
+const EXAMPLES = ['count_file_words', 'get_circle_area'];
+
+/** The tasks that the consumer of a node loads. */
+export const TASKS = ['count_file_words', 'crowded', 'get_circle_area', 'misbehave', 'noop', 'redos', 'spin', 'talks', 'wait'];
 
 type ApiClient = ReturnType<typeof apiClient>;
 
@@ -36,7 +40,7 @@ export async function startApiNode(more: Record<string, string> = {}): Promise<A
   const tasks = join(files, 'tasks');
   mkdirSync(tasks);
   for (const name of TASKS) {
-    const folder = name === 'get_circle_area' ? 'tasks' : 'test/fixtures/tasks';
+    const folder = EXAMPLES.includes(name) ? 'tasks' : 'test/fixtures/tasks';
     cpSync(join(projectDir, folder, `${name}.ts`), join(tasks, `${name}.ts`));
   }
   const ssl = join(files, 'fasttask', 'ssl_cert');

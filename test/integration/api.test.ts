@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Answer, jobOf } from '../support/https.ts';
 import type { TestProcess } from '../support/processes.ts';
 import { until } from '../support/until.ts';
-import { type ApiNode, startApiNode } from './api-node.ts';
+import { type ApiNode, startApiNode, TASKS } from './api-node.ts';
 
 let node: ApiNode;
 let consumer: TestProcess;
@@ -220,7 +220,7 @@ describe('/status_info', () => {
     expect(status).toBe(200);
     const { running_id, username, ...rest } = body as Record<string, unknown>;
     expect({ running_id, username }).toEqual({ running_id: expect.stringMatching(/^\w{8}$/), username: 'Anonymous' });
-    const tasks = ['get_circle_area', 'misbehave', 'noop', 'spin', 'talks', 'wait'].map((task) => [`task_info_${task}`, {}]);
+    const tasks = TASKS.map((task) => [`task_info_${task}`, {}]);
     expect(rest).toEqual({ worker_status: {}, task_info_total: {}, pending_task_count: {}, ...Object.fromEntries(tasks) });
   });
 
@@ -229,7 +229,7 @@ describe('/status_info', () => {
     await node.api.post('/run/misbehave', { way: 'throw' });
     const { body } = await node.api.post('/status_info', { fields: ['worker_status', 'task_info', 'pending_task_count'] });
     const { worker_status, pending_task_count, task_info_misbehave } = body as Record<string, Record<string, unknown>>;
-    expect(pending_task_count).toEqual({ get_circle_area: 0, misbehave: 0, noop: 0, spin: 0, talks: 0, wait: 0 });
+    expect(pending_task_count).toEqual(Object.fromEntries(TASKS.map((task) => [task, 0])));
     expect(worker_status).toMatchObject({ online_worker_count: 1, online_workers_list: [expect.stringMatching(/^worker@/)] });
     const [details] = Object.values(Object(worker_status?.['worker_details']));
     expect(details).toEqual({

@@ -1,61 +1,33 @@
 import { readdirSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
 import { join } from 'node:path';
-import Koa from 'koa';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { answerError } from '../../services/api/answer-error.ts';
-import type { Caller } from '../../services/api/caller.ts';
-import type { Context, RequestState } from '../../services/api/route.ts';
-import { downloadRoute } from '../../services/api/routes/download.ts';
-import { uploadRoute } from '../../services/api/routes/upload.ts';
-import { loadConfig } from '../../shared/config.ts';
-import { createLogger } from '../../shared/logger.ts';
-import { apiClient } from '../support/https.ts';
+import { hashOf, writeAccounts } from '../support/accounts.ts';
+import { jobOf } from '../support/https.ts';
 import { filePart, multipartBody } from '../support/multipart.ts';
-import { freePort } from '../support/ports.ts';
-import { tempDir } from '../support/temp.ts';
+import { until } from '../support/until.ts';
+import { type ApiNode, startApiNode } from './api-node.ts';
 
-const files = tempDir('files');
-const callers: Record<string, Caller> = {
-  ann: { name: 'ann', role: 'submitter' },
-  bob: { name: 'bob', role: 'submitter' },
-  root: { name: 'root', role: 'admin' },
-  eve: { name: 'eve', role: 'viewer' },
-};
-const server = createServer();
-let api: ReturnType<typeof apiClient>;
+let node: ApiNode;
+let files: string;
 
-// The two routes over HTTP, for callers of every role: how a role is come by is the subject of other tests.
+const authOf = (name: string) => ({ auth: [name, `secret of ${name}`] as const });
+
 beforeAll(async () => {
-  const config = loadConfig({ NODE_TYPE: 'single_node', FILES_DIR: files });
-  const log = createLogger('silent', { service: 'test' });
-  const routes = [uploadRoute({ config }), downloadRoute({ config })];
-  const app = new Koa<RequestState, Context>();
-  app.use(async (ctx) => {
-    ctx.state.caller = callers[ctx.get('x-caller')] ?? { name: 'nobody', role: 'submitter' };
-    try {
-      await routes.find(({ path }) => path === ctx.path)?.handle(ctx);
-    } catch (error) {
-      answerError(ctx, error, log);
-    }
-  });
-  const answer = app.callback();
-  server.on('request', (request, response) => void answer(request, response));
-  const port = await freePort();
-  await new Promise<void>((resolve) => void server.listen(port, '127.0.0.1', resolve));
-  api = apiClient(`http://127.0.0.1:${port}`);
+  node = await startApiNode();
+  files = node.files;
+  await node.startConsumer();
+  const account = (name: string, role: string) => [name, { secret: hashOf(`secret of ${name}`), role }];
+  const submitters = ['ann', 'bob', 'stranger'].map((name) => account(name, 'submitter'));
+  writeAccounts(files, Object.fromEntries([...submitters, account('root', 'admin'), account('eve', 'viewer')]));
+  await until(async () => (await node.api.get('/openapi.json')).status === 401, { what: 'the accounts to be noticed', timeoutMs: 10_000 });
 });
-afterAll(() => {
-  server.closeAllConnections();
-  server.close();
-});
+afterAll(() => node.stop());
 
 async function upload(caller: string) {
   const { body, headers } = multipartBody([filePart('f.txt', `of ${caller}`)]);
-  return await api.post('/upload', body, { headers: { ...headers, 'x-caller': caller } });
+  return await node.api.post('/upload', body, { headers, ...authOf(caller) });
 }
-const download = (caller: string, name: string) =>
-  api.get(`/download?file_name=${encodeURIComponent(name)}`, { headers: { 'x-caller': caller } });
+const download = (caller: string, name: string) => node.api.get(`/download?file_name=${encodeURIComponent(name)}`, authOf(caller));
 
 test('a submitter sees own files only; those of others are as missing as files that do not exist', async () => {
   const { body } = await upload('ann');
@@ -98,4 +70,17 @@ test('a viewer uploads nothing', async () => {
   const before = readdirSync(files);
   expect((await upload('eve')).status).toBe(403);
   expect(readdirSync(files)).toEqual(before);
+});
+
+test('a job reads for its submitter what they may read themselves, and its output is theirs', async () => {
+  const { body } = await upload('ann');
+  const { file_name: name } = body as { file_name: string };
+  const count = async (caller: string) => jobOf(await node.api.post('/run/count_file_words', { file_name: name }, authOf(caller)));
+  const own = await count('ann');
+  expect(own, JSON.stringify(own)).toMatchObject({ state: 'SUCCESS' });
+  const output = String(Object(own.result).file_name);
+  expect([(await download('ann', output)).status, (await download('bob', output)).status]).toEqual([200, 404]);
+  expect((await count('root')).state).toBe('SUCCESS');
+  const other = await count('bob');
+  expect(other).toMatchObject({ state: 'FAILURE', result: expect.stringContaining('File not found') });
 });
