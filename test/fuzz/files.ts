@@ -68,16 +68,11 @@ export function fileRequests(): { upload: Arbitrary<ApiRequest>; download: Arbit
     })),
     download: fc
       .tuple(
-        names,
+        fc.oneof(fc.constant('{file}'), names.map(encodeURIComponent)),
         fc.constantFrom('GET', 'HEAD'),
-        fc.constantFrom('file_name', 'file_name', 'file', 'file_name=x&file_name'),
+        fc.constantFrom('file_name', 'file_name', 'file_name', 'file', 'file_name=x&file_name'),
         headersOfGet(),
       )
-      .map(([name, method, field, { fields }]) => ({
-        kind: 'download',
-        method,
-        path: `/download?${field}=${encodeURIComponent(name)}`,
-        headers: fields,
-      })),
+      .map(([name, method, field, { fields }]) => ({ kind: 'download', method, path: `/download?${field}=${name}`, headers: fields })),
   };
 }

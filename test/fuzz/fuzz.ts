@@ -11,13 +11,14 @@
 import { parseArgs } from 'node:util';
 import fc from 'fast-check';
 import { projectDir } from '../../shared/config.ts';
+import { messageOf } from '../../shared/errors.ts';
 import { type ApiNode, startApiNode } from '../integration/api-node.ts';
 import { jobOf } from '../support/https.ts';
 import type { TestProcess } from '../support/processes.ts';
 import { runProgram } from '../support/program.ts';
 import { until } from '../support/until.ts';
 import { Exchange } from './exchange.ts';
-import { Ids } from './ids.ts';
+import { Given } from './given.ts';
 import { type Failure, type FuzzRequest, IN_FLIGHT, sendAll, smallest, type Target } from './load.ts';
 import { Memory } from './memory.ts';
 import { Secrets } from './oracle.ts';
@@ -39,7 +40,7 @@ const { values } = parseArgs({
 const PER_SEED = 1000;
 
 /** Events of the log that tell of a fault. */
-const FAULTS: ReadonlySet<string> = new Set(['request.failed', 'api.crashed', 'schema.invalid', 'redis.failed']);
+const FAULTS: ReadonlySet<string> = new Set(['request.failed', 'api.crashed', 'schema.invalid']);
 
 const say = (line: string) => void process.stdout.write(`${line}\n`);
 
@@ -67,9 +68,9 @@ async function main(): Promise<void> {
     const exchange = new Exchange(node.api.origin, IN_FLIGHT);
     const target = {
       port: node.port,
-      alive: () => node.process.alive,
+      alive: () => isAlive(node.process),
       exchange,
-      ids: new Ids(),
+      given: new Given(),
       secrets: new Secrets([node.redis.password, node.files, folder, projectDir]),
     };
     say(
@@ -117,7 +118,7 @@ async function repeat(target: Target, requests: fc.Arbitrary<FuzzRequest>, seed:
 
 async function explain(target: Target, requests: fc.Arbitrary<FuzzRequest>, failure: Failure): Promise<void> {
   tell('failed', failure);
-  if (!target.alive()) return say(`  the API has ended; requests on their way were --path ${failure.others.join(', ')}`);
+  if (!target.alive()) return say(`  the API has ended, by this request or one of the ${2 * IN_FLIGHT} before it`);
   const least = await smallest(target, requests, failure, new Tally());
   if (least === undefined) say('sent again alone it does not fail');
   else tell('smallest', least);
@@ -128,22 +129,17 @@ function tell(what: string, { seed, path, request, faults }: Failure): void {
   for (const fault of faults) say(`  ${fault}`);
 }
 
+function isAlive(process: TestProcess): boolean {
+  return process.alive && !process.log.some(({ event }) => event === 'api.crashed');
+}
+
 /** Whether the node serves as before: the same processes, no fault in their logs, a job's result. */
 async function isWell(node: ApiNode, consumer: TestProcess): Promise<boolean> {
-  const faults: string[] = [];
+  const faults = node.process.log
+    .filter(({ event }) => FAULTS.has(event))
+    .map((line) => `the log says ${JSON.stringify(line).slice(0, 1500)}`);
   for (const one of [node.process, consumer]) if (!one.alive) faults.push(`expected ${one.name} to live; its last lines:\n${one.tail()}`);
-  for (const line of node.process.log) if (FAULTS.has(line.event)) faults.push(`the log says ${JSON.stringify(line).slice(0, 1500)}`);
-  if (node.process.alive) {
-    const job = jobOf(await node.api.post('/create/get_circle_area', { radius: 1 }));
-    const end = await until(
-      async () => {
-        const now = jobOf(await node.api.get(`/check/${job.id}`));
-        return now.state === 'SUCCESS' || now.state === 'FAILURE' ? now : undefined;
-      },
-      { what: 'the last job to end', timeoutMs: 60_000 },
-    );
-    if (end.state !== 'SUCCESS') faults.push(`expected the last job to succeed, got ${JSON.stringify(end)}`);
-  }
+  if (isAlive(node.process)) await lastJob(node).catch((error: unknown) => faults.push(messageOf(error)));
   for (const fault of faults.slice(0, 10)) say(fault);
   say(
     faults.length === 0
@@ -151,6 +147,12 @@ async function isWell(node: ApiNode, consumer: TestProcess): Promise<boolean> {
       : `${faults.length} faults`,
   );
   return faults.length === 0;
+}
+
+/** Waits for the result of one more job, which all those before may hold up. */
+async function lastJob({ api }: ApiNode): Promise<void> {
+  const { id } = jobOf(await api.post('/create/get_circle_area', { radius: 1 }));
+  await until(async () => jobOf(await api.get(`/check/${id}`)).state === 'SUCCESS', { what: 'the last job to succeed', timeoutMs: 60_000 });
 }
 
 await runProgram(main);

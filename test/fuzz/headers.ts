@@ -33,6 +33,9 @@ const harmless: Readonly<Record<string, Arbitrary<string>>> = {
   range: or('bytes=0-0', 'bytes=-1', 'bytes=5-2', 'bytes=0-99999999999999999999', 'bytes=0-1,3-4', 'lines=1-2'),
   'if-none-match': or('*', '"x"', 'W/"', '"a", "b"'),
   'if-modified-since': or('Thu, 01 Jan 1970 00:00:00 GMT', 'yesterday'),
+  'if-match': or('*', '"x"', '"a", W/"b"'),
+  'if-range': or('"x"', 'Thu, 01 Jan 1970 00:00:00 GMT', 'W/"x"'),
+  'if-unmodified-since': or('Thu, 01 Jan 1970 00:00:00 GMT', 'tomorrow'),
   cookie: or('a=b', '__proto__=1; constructor=2'),
 };
 
@@ -40,7 +43,7 @@ const hardLimit = fc.constantFrom('5', '24.9', '25');
 const softLimit = fc.constantFrom('0.4', '0.45');
 const wrongLimit = fc.constantFrom('0', '-1', 'abc', '1e1', '26', 'Infinity', '5,5', '0x10', '9'.repeat(40), '5 5', 'NaN', '.5');
 
-/** What `Prefer` may say to a request that is answered at once whatever it says. */
+/** What `Prefer` may say to a request that is answered at once, or nearly, whatever it says. */
 const prefer = or('wait=0', 'wait=1', 'respond-async, wait=0', 'wait', 'wait=-1', 'wait=1e9', 'wait=1;wait=2', 'return=minimal');
 
 /** What `Prefer` says to /run: nearly always to wait for nothing. */
@@ -49,49 +52,44 @@ const preferOfRun = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom('wait=1', 'wait=-1', 'nonsense') },
 );
 
-/** Headers of a POST that may ask for limits of a job of its own. */
+type Fields = Record<string, string>;
+
+/** One field of a name, with one of its values. */
+const field = (name: string, values: Arbitrary<string>): Arbitrary<Fields> => values.map((value) => ({ [name]: value }));
+
+/** At most three fields, and none for most requests, so that the faults of the body are met. */
+function few(known: Readonly<Record<string, Arbitrary<string>>>): Arbitrary<Fields> {
+  const any = fc.oneof(...Object.entries(known).map(([name, values]) => field(name, values)));
+  const some = fc.array(any, { minLength: 1, maxLength: 3 }).map((fields) => Object.assign({}, ...fields) as Fields);
+  return fc.oneof({ weight: 2, arbitrary: fc.constant({}) }, { weight: 1, arbitrary: some });
+}
+
+function joined(...parts: Arbitrary<Fields>[]): Arbitrary<Headers> {
+  return fc.tuple(...parts).map((fields) => ({ fields: Object.assign({}, ...fields) as Fields }));
+}
+
+/** Headers of a POST; those of a job may ask for limits of its own. */
 export function headersOf(kind: 'run' | 'create' | 'other'): Arbitrary<Headers> {
-  const fields = fc.record(kind === 'run' ? { ...harmless, prefer: preferOfRun } : harmless, {
-    requiredKeys: kind === 'run' ? ['prefer'] : [],
-  });
-  // Most requests carry few headers, so that the faults of the body are met.
-  const few = fc.oneof(
-    { weight: 4, arbitrary: kind === 'run' ? fc.record({ prefer: preferOfRun }) : fc.constant({}) },
-    { weight: 2, arbitrary: fields },
-  );
+  const usual = kind === 'run' ? joined(few(harmless), field('prefer', preferOfRun)).map(({ fields }) => fields) : few(harmless);
+  const limits = [
+    { weight: 2, arbitrary: joined(usual, field('fasttask-time-limit', hardLimit)) },
+    { weight: 1, arbitrary: joined(usual, field('fasttask-soft-time-limit', softLimit)) },
+    ...['fasttask-time-limit', 'FastTask-Soft-Time-Limit'].map((name) => ({
+      weight: 1,
+      arbitrary: joined(usual, field(name, wrongLimit)).map((headers) => ({ ...headers, wrongLimits: true })),
+    })),
+  ];
+  const refused = (name: string, value: string, status: number) =>
+    joined(usual, fc.constant({ [name]: value })).map((headers) => ({ ...headers, refused: status }));
   return fc.oneof(
-    { weight: 20, arbitrary: few.map(plain) },
-    ...(kind === 'other'
-      ? []
-      : [
-          { weight: 2, arbitrary: withLimit(few, 'fasttask-time-limit', hardLimit) },
-          { weight: 1, arbitrary: withLimit(few, 'fasttask-soft-time-limit', softLimit) },
-          { weight: 1, arbitrary: withLimit(few, 'fasttask-time-limit', wrongLimit).map(({ fields }) => ({ fields, wrongLimits: true })) },
-          {
-            weight: 1,
-            arbitrary: withLimit(few, 'FastTask-Soft-Time-Limit', wrongLimit).map(({ fields }) => ({ fields, wrongLimits: true })),
-          },
-        ]),
-    { weight: 1, arbitrary: few.map((given) => ({ fields: { ...plain(given).fields, 'content-encoding': 'gzip' }, refused: 415 })) },
-    { weight: 1, arbitrary: few.map((given) => ({ fields: { ...plain(given).fields, 'sec-fetch-site': 'cross-site' }, refused: 403 })) },
+    { weight: 20, arbitrary: joined(usual) },
+    ...(kind === 'other' ? [] : limits),
+    { weight: 1, arbitrary: refused('content-encoding', 'gzip', 415) },
+    { weight: 1, arbitrary: refused('sec-fetch-site', 'cross-site', 403) },
   );
 }
 
 /** Headers of a request without a body. */
 export function headersOfGet(): Arbitrary<Headers> {
-  const fields = fc.record({ ...harmless, prefer }, { requiredKeys: [] });
-  return fc.oneof({ weight: 1, arbitrary: fc.constant({ fields: {} }) }, { weight: 1, arbitrary: fields.map(plain) });
-}
-
-/** A record of fast-check has keys that are left out; undici wants none of those. */
-function plain(given: Readonly<Record<string, string | undefined>>): Headers {
-  return { fields: Object.fromEntries(Object.entries(given).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]]))) };
-}
-
-function withLimit(
-  few: Arbitrary<Readonly<Record<string, string | undefined>>>,
-  name: string,
-  limit: Arbitrary<string>,
-): Arbitrary<Headers> {
-  return fc.tuple(few, limit).map(([given, value]) => ({ fields: { ...plain(given).fields, [name]: value } }));
+  return joined(few({ ...harmless, prefer }));
 }

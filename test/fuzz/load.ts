@@ -2,8 +2,8 @@
 import fc, { type Arbitrary } from 'fast-check';
 import { messageOf } from '../../shared/errors.ts';
 import type { Exchange } from './exchange.ts';
-import type { Ids } from './ids.ts';
-import { idsIn, judge, type Secrets } from './oracle.ts';
+import type { Given } from './given.ts';
+import { judge, type Secrets } from './oracle.ts';
 import type { RawRequest } from './raw.ts';
 import type { ApiRequest } from './request.ts';
 import { sayAndJudge } from './socket.ts';
@@ -16,10 +16,10 @@ export type FuzzRequest = ApiRequest | RawRequest;
 
 export interface Target {
   port: number;
-  /** Whether the API's process lives. */
+  /** Whether the API's process lives and is not about to end. */
   alive(): boolean;
   exchange: Exchange;
-  ids: Ids;
+  given: Given;
   secrets: Secrets;
 }
 
@@ -29,8 +29,6 @@ export interface Failure {
   path: string;
   request: FuzzRequest;
   faults: string[];
-  /** Paths of the requests that were on their way with it: one of them may be the cause. */
-  others: string[];
 }
 
 /** Sends one request. @returns what is wrong with its answer */
@@ -40,12 +38,12 @@ async function send(target: Target, request: FuzzRequest, tally: Tally): Promise
     tally.count(`raw: ${request.name}`, statuses.length === 0 ? ['closed'] : statuses);
     return faults;
   }
-  const filled = target.ids.fill(request);
+  const filled = target.given.fill(request);
   try {
     const reply = await target.exchange.send(filled);
     tally.count(request.kind, [reply.status]);
-    target.ids.add(idsIn(filled, reply));
     const faults = judge(filled, reply, target.secrets);
+    if (faults.length === 0) target.given.learn(filled, reply);
     return faults.length === 0
       ? []
       : [...faults, `sent ${filled.method} ${filled.path}`, `got ${reply.status} ${reply.text.slice(0, 500)}`];
@@ -64,16 +62,12 @@ export async function sendAll(
   tally: Tally,
 ): Promise<Failure | undefined> {
   const waiting = fc.sample(requests, { seed, numRuns: count }).entries();
-  const sent = new Set<string>();
   let failure: Failure | undefined;
   const next = async () => {
     for (const [index, request] of waiting) {
       if (failure !== undefined) return;
-      const path = String(index);
-      sent.add(path);
       const faults = await send(target, request, tally);
-      sent.delete(path);
-      if (faults.length > 0) failure ??= { seed, path, request, faults, others: [...sent] };
+      if (faults.length > 0) failure ??= { seed, path: String(index), request, faults };
     }
   };
   await Promise.all(Array.from({ length: IN_FLIGHT }, next));
@@ -97,5 +91,5 @@ export async function smallest(
   });
   const { counterexample, counterexamplePath } = await fc.check(property, { seed, path, numRuns: 1 });
   if (counterexample === null || counterexamplePath === null) return undefined;
-  return { seed, path: counterexamplePath, request: counterexample[0], faults, others: [] };
+  return { seed, path: counterexamplePath, request: counterexample[0], faults };
 }

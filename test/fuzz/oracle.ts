@@ -110,10 +110,3 @@ function parsed(text: string): unknown {
     return undefined;
   }
 }
-
-/** The ids in an answer of /create, /run or a batch. */
-export function idsIn({ kind }: ApiRequest, { status, text }: Reply): string[] {
-  if (status >= 300 || (kind !== 'create' && kind !== 'run' && kind !== 'batch')) return [];
-  const value = parsed(text);
-  return batch.safeParse(value).data?.ids ?? [job.safeParse(value).data?.id ?? []].flat();
-}

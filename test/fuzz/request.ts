@@ -8,7 +8,7 @@ export type Spoiling = 'none' | 'upper case' | 'cut' | 'longer' | 'other uuid' |
 export interface ApiRequest {
   kind: Kind;
   method: string;
-  /** `{id}` in it, and in the body, stands for one that the API gave before. */
+  /** `{id}` in it, and in the body, stands for one that the API gave before; `{file}` for the last file that it took. */
   path: string;
   /** Which of the last ids is meant, counted from the newest, and what is done to it. */
   id?: { nth: number; spoiling: Spoiling };
