@@ -32,7 +32,10 @@ export class Audit {
   /** A request of somebody who was turned away; `user` is who they said they were, if the account is known to have been right. */
   refused(ctx: Answering, error: unknown): void {
     if (!(error instanceof FastTaskError) || !TURNED_AWAY.has(error.status)) return;
-    this.#log.warn({ ...factsOf(ctx), user: (ctx.state as Partial<RequestState>).caller?.name, code: error.code, path: ctx.path }, 'caller.refused');
+    this.#log.warn(
+      { ...factsOf(ctx), user: (ctx.state as Partial<RequestState>).caller?.name, code: error.code, path: ctx.path },
+      'caller.refused',
+    );
   }
 
   /** Writes down what is still held back. */

@@ -1,6 +1,7 @@
 /** `npm run user`: who may call the API. It writes the accounts file; the API's processes notice that by themselves. */
 import { randomBytes } from 'node:crypto';
 import { type Account, keyText } from '../../shared/accounts.ts';
+import { SHORT_PASSWORD } from '../../shared/config-redis.ts';
 import { hashSecret } from '../../shared/secret-hash.ts';
 import { AccountsStore } from './accounts-store.ts';
 import type { Installation } from './installation.ts';

@@ -14,12 +14,13 @@ it('a consumer that PM2 has started a second time ends the first one, which drai
   const first = await queue.consumer(place);
   const neighbour = await queue.consumer({ ...place, NODE_APP_INSTANCE: '1' });
   await neighbour.stop();
-  const running = await queue.submit('wait', { seconds: 2 });
+  const running = await queue.submit('wait', { seconds: 8 });
   await queue.reaches(running, ['STARTED']);
 
   const second = await queue.consumer(place);
+  // Its job was still running when it was told to go.
+  expect(await first.waitForEvent('consumer.stopping')).toMatchObject({ running: 1 });
   expect(await first.exited).toMatchObject({ code: 0 });
-  expect(first.output.join('\n')).toContain('consumer.stopping');
   expect(await second.waitForEvent('seat.taken_over')).toMatchObject({ otherPid: first.pid });
   expect(await queue.ends(running)).toEqual({ state: 'SUCCESS', result: { waited: true } });
   expect((await queue.result('noop')).state).toBe('SUCCESS');

@@ -68,29 +68,30 @@ test('it adds, lists and removes, and leaves the other records as they are', asy
 test('it refuses in one line and changes nothing', async () => {
   await userWith('secret', 'add', 'ann');
   const before = records();
-  const cases: readonly (readonly string[])[] = [
-    [],
-    ['frob'],
-    ['add'],
-    ['add', 'ann'],
-    ['key', 'ann'],
-    ['add', 'a b'],
-    ['add', 'a:b'],
-    ['add', ''],
-    ['add', 'x'.repeat(65)],
-    ['add', 'Anonymous'],
-    ['add', 'bob', 'eve'],
-    ['add', 'bob', '--role', 'root'],
-    ['add', 'bob', '--tasks', ''],
-    ['add', 'bob', '--tasks', 'a/b'],
-    ['add', 'bob', '--expires', '2020-01-01'],
-    ['add', 'bob', '--expires', 'soon'],
-    ['add', 'bob', '--frob'],
-    ['revoke', 'bob'],
+  const cases: readonly (readonly [args: readonly string[], says: RegExp])[] = [
+    [[], /expected add NAME/],
+    [['frob'], /got frob/],
+    [['add'], /add needs a name/],
+    [['add', 'ann'], /ann exists/],
+    [['key', 'ann'], /ann exists/],
+    [['add', 'a b'], /name a b: expected/],
+    [['add', 'a:b'], /name a:b: expected/],
+    [['add', ''], /name : expected|needs a name/],
+    [['add', 'x'.repeat(65)], /name x+: expected/],
+    [['add', 'Anonymous'], /another name/],
+    [['add', 'bob', 'eve'], /eve/],
+    [['add', 'bob', '--role', 'root'], /role.*root/],
+    [['add', 'bob', '--tasks', ''], /--tasks/],
+    [['add', 'bob', '--tasks', 'a/b'], /--tasks a\/b/],
+    [['add', 'bob', '--expires', '2020-01-01'], /--expires 2020-01-01/],
+    [['add', 'bob', '--expires', 'soon'], /--expires soon/],
+    [['add', 'bob', '--frob'], /--frob.*expected --role/],
+    [['revoke', 'bob'], /there is no account bob/],
   ];
-  for (const args of cases) {
+  for (const [args, says] of cases) {
     const { code, output } = await user(...args);
     expect([args, code, output.split('\n').length]).toEqual([args, 1, 1]);
+    expect(output).toMatch(says);
   }
   expect(records()).toEqual(before);
   expect((await userWith('another', 'add', 'ann', '--replace')).code).toBe(0);

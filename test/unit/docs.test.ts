@@ -52,7 +52,7 @@ test.each(withDefault)('the documented default of %s is the real one, %s', (name
 });
 
 test('every file that a page links to exists', () => {
-  for (const page of ['deploy/README.md', 'CONTRIBUTING.md']) {
+  for (const page of ['README.md', 'README.zh-CN.md', 'services/README.md', 'deploy/README.md', 'CONTRIBUTING.md']) {
     const text = readFileSync(join(projectDir, page), 'utf8');
     for (const [, target] of text.matchAll(/\]\((?!https?:)([^)#]+)/g)) {
       expect(() => readFileSync(join(projectDir, page, '..', String(target))), `${page} → ${target}`).not.toThrow();
