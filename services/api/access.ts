@@ -13,7 +13,7 @@ import { FailedSignIns } from './failed-sign-ins.ts';
 import { Refusal } from './refusal.ts';
 import { SecretChecks } from './secret-checks.ts';
 
-/** For how long a hashed secret that was right is known again without its hash, in milliseconds. */
+/** For how long a secret that was right is known again without another check, in milliseconds. */
 const REMEMBERED_MS = 600_000;
 
 type Named = ReadonlyMap<string, Account>;
@@ -96,12 +96,12 @@ export class Access {
     const { name } = given;
     this.#failures.refuse(name, address);
     const digest = this.#digest(given);
-    let right = this.#knows(session, account, name, digest);
+    let right = this.#knows(session, name, digest);
     if (!right) {
       const key = `${digest.toString('base64')} ${address}`;
       let checking = session.checking.get(key);
       if (checking === undefined) {
-        checking = this.#failures.during(name, address, () => this.#check(session, account, given));
+        checking = this.#failures.during(name, address, () => this.#check(session, account, given, digest));
         session.checking.set(key, checking);
         const over = () => void session.checking.delete(key);
         checking.then(over, over);
@@ -113,16 +113,17 @@ export class Access {
     return right;
   }
 
-  /** Whether the secret is the plain one, or a hashed one that was right before. An unknown name costs as much as a known one. */
-  #knows({ remembered }: Session, account: Account | undefined, name: string, digest: Buffer): boolean {
-    const secret = account?.secret ?? { plain: '' };
-    if ('plain' in secret) return timingSafeEqual(digest, this.#digest({ name, secret: secret.plain })) && account !== undefined;
+  /** Whether the secret was right before. */
+  #knows({ remembered }: Session, name: string, digest: Buffer): boolean {
     const known = remembered.get(name);
     return known !== undefined && performance.now() < known.until && timingSafeEqual(digest, known.digest);
   }
 
   /** Where the file has a hash, an unknown name and a wrong plain password take as long as a wrong hashed one: time tells no names. */
-  async #check({ decoy }: Session, account: Account | undefined, { secret }: Credentials): Promise<boolean> {
+  async #check({ decoy }: Session, account: Account | undefined, { name, secret }: Credentials, digest: Buffer): Promise<boolean> {
+    if (account !== undefined && 'plain' in account.secret) {
+      if (timingSafeEqual(digest, this.#digest({ name, secret: account.secret.plain }))) return true;
+    }
     const hash = account !== undefined && 'hash' in account.secret ? account.secret.hash : decoy;
     return hash !== undefined && (await this.#checks.isRight(secret, hash));
   }

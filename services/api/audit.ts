@@ -33,7 +33,7 @@ export class Audit {
   refused(ctx: Answering, error: unknown): void {
     if (!(error instanceof FastTaskError) || !TURNED_AWAY.has(error.status)) return;
     this.#log.warn(
-      { ...factsOf(ctx), user: (ctx.state as Partial<RequestState>).caller?.name, code: error.code, path: ctx.path },
+      { ...factsOf(ctx), user: (ctx.state as Partial<RequestState>).caller?.name, code: error.code, path: ctx.path.slice(0, LONGEST_PATH) },
       'caller.refused',
     );
   }
@@ -45,6 +45,9 @@ export class Audit {
 }
 
 const STANDARD_OUTPUT = 1;
+
+/** Of a longer path only the beginning is written down. */
+const LONGEST_PATH = 200;
 
 /** Every process appends whole lines to the same file, which only its owner may read. Where there can be none, the lines go where the log goes. */
 function openAudit(folder: string, log: Logger): number {

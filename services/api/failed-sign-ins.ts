@@ -102,6 +102,7 @@ class Failures {
     const known = this.#obtain(key);
     known.checking += 1;
     try {
+      await this.#learn(key, known);
       const right = await check();
       if (!right) await this.#count(key, known);
       return right;
@@ -133,6 +134,15 @@ class Failures {
       if (checking === 0) this.#known.delete(oldest);
     }
     return known;
+  }
+
+  /** Another process may know of failures that this one does not. Asked only before a check that is made anyway. @throws Refusal 429 */
+  async #learn(key: string, known: Known): Promise<void> {
+    const counted = await this.#limiter.get(digestOf(key)).catch(() => null);
+    if (counted === null || counted.consumedPoints <= known.failures) return;
+    known.failures = counted.consumedPoints;
+    known.until = performance.now() + counted.msBeforeNext;
+    if (known.failures >= this.#most) throw tooMany(counted.msBeforeNext);
   }
 
   async #count(key: string, known: Known): Promise<void> {

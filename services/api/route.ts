@@ -43,6 +43,8 @@ export interface Route {
 export function answerJson(ctx: Context, text: string, status = 200): void {
   ctx.status = status;
   ctx.set('content-type', 'application/json');
+  // What one caller may see is for no cache that others share.
+  if (!ctx.response.get('cache-control')) ctx.set('cache-control', 'no-store');
   ctx.body = text;
 }
 

@@ -7,6 +7,7 @@ import type { Duplex } from 'node:stream';
 import type { Config } from '../../shared/config.ts';
 import { FastTaskError } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/logger.ts';
+import { closeStalled, limitPipelines } from './connection-guard.ts';
 import { limitConnections } from './connection-limit.ts';
 import { followCertificate, readTls } from './tls.ts';
 
@@ -42,6 +43,7 @@ export class Server {
   readonly #config: Config;
   #stopped: Promise<void> | undefined;
   #unfollow: () => void = () => {};
+  readonly #unwatch: () => void;
 
   /** @throws FastTaskError when the certificate cannot be used */
   constructor(config: Config, listener: RequestListener, log: Logger) {
@@ -51,6 +53,8 @@ export class Server {
       this.#unfollow = followCertificate(server, config.tls, log);
       this.#server = server;
     } else this.#server = createServer(options, listener);
+    limitPipelines(this.#server);
+    this.#unwatch = closeStalled(this.#server, config.tls.enabled ? 'secureConnection' : 'connection');
     // Behind a proxy every connection has the proxy's address.
     if (!config.api.trustProxy) limitConnections(this.#server, config.api.maxConnectionsPerAddress);
     // Node hands CONNECT over raw; it is a method like any other that no route knows.
@@ -73,6 +77,7 @@ export class Server {
   /** Takes no new connection, answers what has arrived, closes. Safe to call twice. */
   stop(): Promise<void> {
     this.#unfollow();
+    this.#unwatch();
     this.#stopped ??= new Promise((resolve) => {
       // The server's own close would cut idle connections at once, and with them a request that is on its way.
       NetServer.prototype.close.call(this.#server, () => finish());
@@ -103,5 +108,6 @@ function refuseConnect(socket: Duplex): void {
   socket.on('error', () => {});
   socket.end(
     `HTTP/1.1 405 Method Not Allowed\r\nallow: GET, POST\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nx-request-id: ${randomUUID()}\r\nconnection: close\r\n\r\n${body}`,
+    () => socket.destroy(),
   );
 }

@@ -25,11 +25,18 @@ export function issuesOf(errors: readonly ErrorObject[], root: unknown, loc: rea
     .slice(0, MOST_ISSUES + 1)
     .map((error) => {
       const { type, msg, ctx, at } = findingOf(error);
-      const path = [...loc, ...pathOf(error.instancePath, root), ...(at === undefined ? [] : [at])];
+      const path = [...loc, ...pathOf(error.instancePath, root), ...(at === undefined ? [] : [cutName(at)])];
       const issue: ValidationIssue = { type, loc: path, msg, input: cut(error.data) };
       if (ctx !== undefined) issue.ctx = ctx;
       return issue;
     });
+}
+
+/** Longest name within a `loc`, in characters: a thousand problems of one long name would be told a thousand times. */
+const NAME_LENGTH = 200;
+
+function cutName(name: string): string {
+  return name.length <= NAME_LENGTH ? name : `${name.slice(0, NAME_LENGTH)}…`;
 }
 
 /** A JSON Pointer as a path; what indexes an array is a number. */
@@ -38,7 +45,7 @@ function pathOf(pointer: string, root: unknown): Path {
   let value = root;
   for (const part of pointer.split('/').slice(1)) {
     const name = part.replaceAll('~1', '/').replaceAll('~0', '~');
-    path.push(Array.isArray(value) ? Number(name) : name);
+    path.push(Array.isArray(value) ? Number(name) : cutName(name));
     value = typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined;
   }
   return path;
@@ -75,7 +82,7 @@ function withoutBranches(errors: readonly ErrorObject[]): ErrorObject[] {
     const branches = kept.splice(start);
     const meant = branches.filter((branch) => !isMismatch(branch, error));
     const types = branches.filter((branch) => isMismatch(branch, error) && branch.schema !== 'null');
-    if (meant.length > 0) kept.push(...meant);
+    if (meant.length > 0) for (const branch of meant) kept.push(branch);
     else if (types.length === 1 && types[0] !== undefined) kept.push(types[0]);
     else kept.push({ ...error, params: { branches: types } });
   }

@@ -21,8 +21,8 @@ const ALL_ERRORS_BYTES = 256 * 1024;
 const CHECK_MS = 300;
 const CHECK_MS_PER_BYTE = 1e-4;
 
-/** The checks whose cost can grow faster than the value: of a regular expression without end. */
-const costly = /"(pattern|patternProperties|uniqueItems)":/;
+/** The checks whose cost can grow without end: regular expressions, and unions of schemas that contain themselves (twice as much for each level). */
+const costly = /"(pattern|patternProperties|uniqueItems|\$ref|\$dynamicRef)":/;
 
 /** Checks a value; a body of `bodyBytes` is the whole of which it is a part. Throws ValidationError when it takes too long. */
 export interface Validator {
@@ -32,7 +32,7 @@ export interface Validator {
 }
 
 /**
- * Runs the checks of one body. Where a schema can be made to cost seconds (a task author's pattern and a text that is made for it),
+ * Runs the checks of one body. Where a schema can be made to cost seconds (a task author's pattern or recursive union, and a body that is made for it),
  * they are interrupted in time, so that one request does not hold up the others.
  * @throws ValidationError when the time is up
  */
@@ -40,7 +40,7 @@ export function withinTime<T>(validator: Validator, bodyBytes: number, work: () 
   if (!validator.costly) return work();
   const ms = Math.round(CHECK_MS + bodyBytes * CHECK_MS_PER_BYTE);
   return interruptible(work, ms, () => {
-    const msg = `Value error, it takes more than ${ms} ms to check this body against the patterns of the task`;
+    const msg = `Value error, it takes more than ${ms} ms to check this body against the schema of the task`;
     return new ValidationError([{ type: 'value_error', loc: ['body'], msg, input: null }]);
   });
 }

@@ -99,7 +99,7 @@ describe('roles', () => {
     }
   });
 
-  test('credentials come after the body is parsed and before its fields are looked at', async () => {
+  test('credentials come after a short body is parsed and before its fields are looked at', async () => {
     expect((await api.post('/create/noop', '{broken', nobody)).status).toBe(422);
     expect((await api.post('/create/get_circle_area', {}, nobody)).status).toBe(401);
     expect((await api.post('/create/get_circle_area', {}, eve)).status).toBe(403);

@@ -14,7 +14,7 @@ import { until } from '../support/until.ts';
 const EXAMPLES = ['count_file_words', 'get_circle_area'];
 
 /** The tasks that the consumer of a node loads. */
-export const TASKS = ['count_file_words', 'crowded', 'get_circle_area', 'misbehave', 'noop', 'redos', 'spin', 'talks', 'wait'];
+export const TASKS = ['count_file_words', 'crowded', 'get_circle_area', 'misbehave', 'noop', 'redos', 'spin', 'talks', 'tree', 'wait'];
 
 type ApiClient = ReturnType<typeof apiClient>;
 

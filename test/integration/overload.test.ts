@@ -41,6 +41,29 @@ describe('bodies that are made to cost much', () => {
     expect(batch.status).toBe(422);
   });
 
+  test('a union that contains itself, tried in two ways at each of thirty levels', async () => {
+    let root: unknown = { op: 'leaf', v: 'x' };
+    for (let level = 0; level < 29; level += 1) root = { op: 'and', args: [root] };
+    const answer = await node.api.post('/create/tree', { root });
+    expect(answer.status).toBe(422);
+    expect(JSON.stringify(answer.body)).toContain('against the schema');
+    expect((await node.api.post('/create/tree', { root: { op: 'and', args: [{ op: 'leaf', v: 1 }] } })).status).toBe(200);
+  });
+
+  test('more problems in a union than a call can have arguments, and a long name that is told with each problem', async () => {
+    expect((await node.api.post('/create/tree', { list: Array(80_000).fill('') })).status).toBe(422);
+    const answer = await node.api.post('/create/tree', { lists: { ['n'.repeat(200_000)]: Array(10_000).fill('x') } });
+    expect(answer.status).toBe(422);
+    expect(JSON.stringify(answer.body).length).toBeLessThan(1_000_000);
+  });
+
+  test('a million values, and keys that must be removed from many', async () => {
+    expect(errorOf(await node.api.post('/create/noop', `[${'{},'.repeat(1_000_001)}0]`))).toEqual([413, 'body_too_large']);
+    const began = performance.now();
+    expect((await node.api.post('/create/noop', `{"\\u005f_proto__":1,"a":[${'{},'.repeat(900_000)}0]}`)).status).toBe(200);
+    expect(performance.now() - began).toBeLessThan(10_000);
+  });
+
   test('objects of too many members', async () => {
     const many = `{${Array.from({ length: 100_001 }, (_, index) => `"k${index}":0`).join()}}`;
     expect(errorOf(await node.api.post('/create/noop', many))).toEqual([413, 'body_too_large']);
@@ -148,6 +171,56 @@ function openHalf(port: number, index: number): Promise<TLSSocket> {
     socket.on('error', reject);
     socket.on('error', () => {});
     socket.resume();
+  });
+}
+
+describe('one connection', () => {
+  test('may send some requests ahead of their answers, and is closed when they are too many', async () => {
+    const answers = async (count: number) => {
+      const socket = await openTls(node.port);
+      let text = '';
+      socket.on('data', (chunk: Buffer) => {
+        text += chunk.toString('latin1');
+      });
+      socket.write('GET /openapi.json HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n'.repeat(count));
+      const got = () => text.split('HTTP/1.1 200').length - 1;
+      await until(() => got() === count || socket.closed, { what: 'the answers or the end' });
+      socket.destroy();
+      return got() === count;
+    };
+    expect(await answers(30)).toBe(true);
+    expect(await answers(400)).toBe(false);
+  });
+
+  test('ends the waits that it has begun', async () => {
+    const { id } = jobOf(await node.api.post('/create/noop', {}));
+    const redis = new Redis(node.redis.url);
+    const commands = async () => Number(/total_commands_processed:(\d+)/.exec(await redis.info('stats'))?.[1]);
+    const socket = await openTls(node.port);
+    socket.write(`GET /check/${id} HTTP/1.1\r\nhost: 127.0.0.1\r\nprefer: wait=600\r\n\r\n`.repeat(30));
+    await until(
+      async () => {
+        const before = await commands();
+        return (await new Promise<number>((resolve) => setTimeout(() => resolve(commands()), 1000))) - before > 40;
+      },
+      { what: 'the waits to begin', timeoutMs: 20_000 },
+    );
+    socket.destroy();
+    await until(
+      async () => {
+        const before = await commands();
+        return (await new Promise<number>((resolve) => setTimeout(() => resolve(commands()), 1000))) - before < 40;
+      },
+      { what: 'the waits to end', timeoutMs: 20_000 },
+    );
+    redis.disconnect();
+  });
+});
+
+function openTls(port: number): Promise<TLSSocket> {
+  return new Promise((resolve, reject) => {
+    const socket = tlsConnect({ port, host: '127.0.0.1', rejectUnauthorized: false }, () => resolve(socket));
+    socket.on('error', reject);
   });
 }
 

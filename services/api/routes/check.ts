@@ -60,7 +60,7 @@ async function lookOrWait(ctx: Context, backend: Backend, { id, task }: { id: st
   if (preferred === undefined) return seen;
   ctx.set('preference-applied', `wait=${preferred}`);
   if (seen === undefined || hasEnded(seen.state)) return seen;
-  const { signal, done } = waiters.add(ctx.res);
+  const { signal, done } = waiters.add(ctx.req);
   try {
     const ms = Math.min(preferred, config.api.runMaxWaitSeconds) * 1000;
     const pauseMs = (turn: number) => Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 1.5 ** turn);

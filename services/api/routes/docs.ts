@@ -27,7 +27,7 @@ export function openApiRoute({ registry, config }: Backend): Route {
       const key = tasks.map(({ name }) => name).join();
       const text = texts.get(key) ?? JSON.stringify(openApiDocument(tasks, config.api.serves));
       texts.set(key, text);
-      ctx.set('cache-control', 'no-cache');
+      ctx.set('cache-control', 'private, no-cache');
       answerJson(ctx, text);
     },
   };

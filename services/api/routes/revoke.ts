@@ -28,9 +28,11 @@ export function revokeRoute(backend: Backend): Route {
     async handle(ctx) {
       const { jobs } = backend;
       const id = revokedId(ctx.state.body);
-      ctx.state.audited = { jobId: id.slice(0, LONGEST_ID) };
       const running = `current app.state.RUNNING_ID=${quoted(jobs.runningId)}`;
-      const answer = (status: 'SUCCESS' | 'FAILURE', message: string) => answerJson(ctx, JSON.stringify({ status, result: '', message }));
+      const answer = (status: 'SUCCESS' | 'FAILURE', message: string) => {
+        ctx.state.audited = { jobId: id.slice(0, LONGEST_ID), status };
+        answerJson(ctx, JSON.stringify({ status, result: '', message }));
+      };
       if (!isOfRunningId(id, jobs.runningId)) return answer('FAILURE', `invalid result_id=${quoted(id)} ${running}`);
       const task = parseJobId(id, jobs.runningId)?.task;
       const outcome = task === undefined ? 'unknown' : await revoke(backend, ctx.state.caller, task, id);

@@ -28,7 +28,7 @@ export function runRoute(backend: Backend): Route {
       ctx.state.audited = { jobId: id };
       const preferred = preferredWait(ctx.get('prefer'));
       const seconds = Math.min(preferred ?? config.api.runMaxWaitSeconds, config.api.runMaxWaitSeconds);
-      const { signal, done } = waiters.add(ctx.res);
+      const { signal, done } = waiters.add(ctx.req);
       // A job that is submitted outlives a Redis that is away for a while, and so does the wait for it.
       let last: JobView | undefined = { state: 'PENDING', resultJson: '""' };
       const read = async () => {
