@@ -5,6 +5,7 @@
  *   "bob": { "secret": "scrypt$…", "role": "submitter",          a person or a key
  *            "tasks": ["resize"], "expires": "2027-01-31" }      both may be left out
  */
+import { createHash } from 'node:crypto';
 import { taskNamePattern } from './config-validators.ts';
 import { parseSecretHash, type SecretHash } from './secret-hash.ts';
 
@@ -36,8 +37,14 @@ export interface AccountRecord {
   expires?: string;
 }
 
-/** `none`: no file or an empty object; `broken`: not to be trusted, `reason` names the record and never its secret. */
-export type Accounts = { kind: 'none' } | { kind: 'broken'; reason: string } | { kind: 'some'; byName: ReadonlyMap<string, Account> };
+/**
+ * `none`: no file or an empty object; `broken`: not to be trusted, `reason` names the record and never its secret; `digest` is that of the file's
+ * content, the same for every process that has read it.
+ */
+export type Accounts =
+  | { kind: 'none' }
+  | { kind: 'broken'; reason: string }
+  | { kind: 'some'; byName: ReadonlyMap<string, Account>; digest: string };
 
 class Broken extends Error {}
 
@@ -45,7 +52,9 @@ class Broken extends Error {}
 export function parseAccounts(content: Uint8Array): Accounts {
   try {
     const byName = new Map(Object.entries(objectOf(content)).map(([name, value]) => [name, accountOf(name, value)]));
-    return byName.size === 0 ? { kind: 'none' } : { kind: 'some', byName };
+    return byName.size === 0
+      ? { kind: 'none' }
+      : { kind: 'some', byName, digest: createHash('sha256').update(content).digest('base64url') };
   } catch (error) {
     if (error instanceof Broken) return { kind: 'broken', reason: error.message };
     throw error;

@@ -15,7 +15,10 @@ export const errorCodes = {
   method_not_allowed: { status: 405, meaning: 'The path knows other methods; `allow` names them.' },
   body_slow: { status: 408, meaning: 'The body did not arrive in time.' },
   precondition_failed: { status: 412, meaning: 'The file is not the one that `if-match` or `if-unmodified-since` names.' },
-  body_too_large: { status: 413, meaning: 'The body is longer than BODY_MAX_BYTES or UPLOAD_MAX_BYTES, or has too many or too long parts or members.' },
+  body_too_large: {
+    status: 413,
+    meaning: 'The body is longer than BODY_MAX_BYTES or UPLOAD_MAX_BYTES, or has too many or too long parts or members.',
+  },
   encoding_unsupported: { status: 415, meaning: 'Compressed bodies are not read.' },
   range_not_satisfiable: { status: 416, meaning: 'The file does not have the range that was asked for.' },
   validation_failed: { status: 422, meaning: 'The request does not fit its schema; `detail` has one item for every problem.' },

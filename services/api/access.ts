@@ -76,16 +76,16 @@ export class Access {
     if (given === undefined) throw unauthorized('Not authenticated');
     // No account is called so, and it is no guess: old clients send it where they have no account.
     if (given.name === '') throw unauthorized('UNAUTHORIZED');
-    const session = this.#sessionOf(accounts.byName);
+    const session = this.#sessionOf(accounts);
     const account = session.byName.get(given.name);
     const right = await this.#isRight(session, account, given, address);
     if (account === undefined || !right || hasExpired(account)) throw unauthorized('UNAUTHORIZED');
     return { name: account.name, role: account.role, tasks: account.tasks };
   }
 
-  #sessionOf(byName: Named): Session {
+  #sessionOf({ byName, digest }: Extract<Accounts, { kind: 'some' }>): Session {
     if (this.#session?.byName === byName) return this.#session;
-    this.#failures.lift();
+    this.#failures.lift(digest);
     const hash = [...byName.values()].flatMap(({ secret }) => ('hash' in secret ? [secret.hash] : []))[0];
     const decoy = hash === undefined ? undefined : decoyOf(hash);
     this.#session = { byName, decoy, remembered: new Map(), checking: new Map() };

@@ -49,12 +49,12 @@ export class FailedSignIns {
   }
 
   /**
-   * The accounts have changed, so what was wrong may be right now: this process refuses nobody until the next failure, which brings
-   * the count of all processes with it.
+   * The accounts have changed, so what was wrong may be right now: counting begins anew, in every process that has read the same file.
+   * @param accounts digest of the file's content
    */
-  lift(): void {
-    this.#byAddress.lift();
-    this.#byName.lift();
+  lift(accounts: string): void {
+    this.#byAddress.lift(accounts);
+    this.#byName.lift(accounts);
   }
 }
 
@@ -78,6 +78,8 @@ class Failures {
   readonly #most: number;
   readonly #log: Logger;
   readonly #known = new Map<string, Known>();
+  /** Digest of the accounts file for which failures are counted. */
+  #accounts = '';
 
   constructor({ redis, prefix, most, log }: FailuresOptions) {
     const limit = { keyPrefix: prefix, points: most, duration: WINDOW_SECONDS };
@@ -118,12 +120,12 @@ class Failures {
     known.failures = 0;
     if (known.checking === 0) this.#known.delete(key);
     // One that Redis keeps is forgotten with its window.
-    this.#limiter.delete(digestOf(key)).catch(() => {});
+    this.#limiter.delete(this.#keyOf(key)).catch(() => {});
   }
 
-  lift(): void {
-    // One is left, so that a success still knows that there is something to forget.
-    for (const known of this.#known.values()) known.failures = Math.min(1, known.failures);
+  lift(accounts: string): void {
+    this.#accounts = accounts;
+    for (const known of this.#known.values()) known.failures = 0;
   }
 
   #obtain(key: string): Known {
@@ -138,15 +140,20 @@ class Failures {
 
   /** Another process may know of failures that this one does not. Asked only before a check that is made anyway. @throws Refusal 429 */
   async #learn(key: string, known: Known): Promise<void> {
-    const counted = await this.#limiter.get(digestOf(key)).catch(() => null);
+    const counted = await this.#limiter.get(this.#keyOf(key)).catch(() => null);
     if (counted === null || counted.consumedPoints <= known.failures) return;
     known.failures = counted.consumedPoints;
     known.until = performance.now() + counted.msBeforeNext;
     if (known.failures >= this.#most) throw tooMany(counted.msBeforeNext);
   }
 
+  /** A name may be long, and what is typed into the wrong field is not for others to read. */
+  #keyOf(key: string): string {
+    return createHash('sha256').update(`${this.#accounts} ${key}`).digest('base64url');
+  }
+
   async #count(key: string, known: Known): Promise<void> {
-    const { consumedPoints, msBeforeNext } = await this.#limiter.penalty(digestOf(key));
+    const { consumedPoints, msBeforeNext } = await this.#limiter.penalty(this.#keyOf(key));
     known.failures = Math.max(known.failures, consumedPoints);
     known.until = performance.now() + msBeforeNext;
     if (consumedPoints === this.#most) this.#log.warn({ address: key.split(' ')[0], failures: this.#most }, 'sign_ins.slowed');
@@ -157,9 +164,4 @@ class Failures {
 function tooMany(ms: number): Refusal {
   const seconds = Math.max(1, Math.ceil(ms / 1000));
   return new Refusal('sign_ins_slowed', 'Too many failed sign-ins, try again later', { 'retry-after': String(seconds) });
-}
-
-/** A name may be long, and what is typed into the wrong field is not for others to read. */
-function digestOf(key: string): string {
-  return createHash('sha256').update(key).digest('base64url');
 }

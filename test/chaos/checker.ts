@@ -147,9 +147,10 @@ function explained(facts: Facts, job: AcknowledgedJob, end: Sighting): boolean {
   // The limits of a job in a frozen consumer are looked at when it goes on.
   if (!/TimeLimitExceeded/.test(end.result)) return false;
   const own = facts.startsOf.get(job.id) ?? [];
-  return faults.some(
-    ({ kind, pid, from, to }) => kind === 'pause' && own.some(({ owner, at }) => owner === pid && at <= to && at >= from - HEALED_MS),
-  );
+  const frozen = faults.filter(({ kind, target }) => kind === 'pause' && target === 'consumer');
+  // Its time counts from before the first line of its own: it may have been frozen in between.
+  if (own.length === 0) return frozen.some(({ from, to }) => from <= end.answeredAt && to >= job.sentAt);
+  return frozen.some(({ pid, from, to }) => own.some(({ owner, at }) => owner === pid && at <= to && at >= from - HEALED_MS));
 }
 
 /** Promise 4: no more starts than tries and lost consumers explain. Jobs that were never acknowledged count too. */

@@ -14,7 +14,7 @@ it('a consumer that PM2 has started a second time ends the first one, which drai
   const first = await queue.consumer(place);
   const neighbour = await queue.consumer({ ...place, NODE_APP_INSTANCE: '1' });
   await neighbour.stop();
-  const running = await queue.submit('wait', { seconds: 8 });
+  const running = await queue.submit('wait', { seconds: 5 });
   await queue.reaches(running, ['STARTED']);
 
   const second = await queue.consumer(place);

@@ -97,6 +97,9 @@ describe('an acknowledged job', () => {
     const ends = [sighting('FAILURE', { result: '"TimeLimitExceeded(4)"' })];
     expect(rules({ ends, faults: [fault('pause', 'consumer', 1150, 4000, FIRST + 1)] })).toEqual(['outcome']);
     expect(rules({ ends, faults: [fault('pause', 'consumer', 1150, 4000, FIRST)] })).toEqual([]);
+    // Frozen before the task's first line: nobody knows in which consumer.
+    expect(rules({ ends, executions: [], faults: [fault('pause', 'consumer', 1150, 4000, FIRST + 1)] })).toEqual([]);
+    expect(rules({ ends, executions: [], faults: [fault('pause', 'api', 1150, 4000, 9)] })).toEqual(['outcome']);
   });
 
   it('may be REVOKED only if somebody asked for it', () => {
