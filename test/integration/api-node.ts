@@ -62,7 +62,7 @@ export async function startApiNode(more: Record<string, string> = {}): Promise<A
     const port = await freePort();
     const process = await startService('api', { ...env, API_PORT: String(port), ...own });
     started.push(process);
-    await process.waitForEvent('api.listening');
+    await process.waitForEvent('api.listening', { timeoutMs: 45_000 });
     return { api: apiClient(`${own['API_TLS'] === 'False' ? 'http' : 'https'}://127.0.0.1:${port}`), process, port };
   };
   const { api, process, port } = await startApi({});
@@ -78,7 +78,7 @@ export async function startApiNode(more: Record<string, string> = {}): Promise<A
     async startConsumer() {
       const consumer = await startService('consumer', env);
       started.push(consumer);
-      await consumer.waitForEvent('consumer.started');
+      await consumer.waitForEvent('consumer.started', { timeoutMs: 45_000 });
       await until(async () => (await api.post('/create/noop', {})).status === 200, { what: 'the tasks to be known' });
       return consumer;
     },

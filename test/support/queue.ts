@@ -73,7 +73,7 @@ export class TestQueue {
       ...env,
     });
     this.#consumers.push(consumer);
-    const { tasks } = await consumer.waitForEvent('consumer.started');
+    const { tasks } = await consumer.waitForEvent('consumer.started', { timeoutMs: 45_000 });
     const names = Array.isArray(tasks) ? tasks.map(String) : [];
     await until(() => names.every((name) => this.registry.tasks.has(name)), { what: 'the registry to know the tasks' });
     return consumer;
