@@ -78,8 +78,10 @@ export async function startApiNode(more: Record<string, string> = {}): Promise<A
     async startConsumer() {
       const consumer = await startService('consumer', env);
       started.push(consumer);
-      await consumer.waitForEvent('consumer.started', { timeoutMs: 45_000 });
-      await until(async () => (await api.post('/create/noop', {})).status === 200, { what: 'the tasks to be known' });
+      const { tasks: names } = await consumer.waitForEvent('consumer.started', { timeoutMs: 45_000 });
+      // A path that exists knows no GET; each task is published by itself.
+      const isKnown = async (name: unknown) => (await api.get(`/create/${name}`)).status === 405;
+      for (const name of Array.isArray(names) ? names : []) await until(() => isKnown(name), { what: `the task ${name} to be known` });
       return consumer;
     },
     reaches: (id, ...states) =>
