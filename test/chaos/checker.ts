@@ -27,6 +27,9 @@ const UNSAVED_MS = 2000;
 /** Answers that Redis gave before its kill may be read this much later, in milliseconds. */
 const LATE_READ_MS = 1000;
 
+/** A job that was frozen before its first line writes it within this time after the freeze, in milliseconds. */
+const THAWED_MS = 1000;
+
 /** A consumer that lost its jobs is noticed within this time, in milliseconds (promise 5). */
 const HEALED_MS = 15_000;
 
@@ -150,7 +153,7 @@ function explained(facts: Facts, job: AcknowledgedJob, end: Sighting): boolean {
   const frozen = faults.filter(({ kind, target }) => kind === 'pause' && target === 'consumer');
   // Its time counts from before the first line of its own: it may have been frozen in between.
   if (own.length === 0) return frozen.some(({ from, to }) => from <= end.answeredAt && to >= job.sentAt);
-  return frozen.some(({ pid, from, to }) => own.some(({ owner, at }) => owner === pid && at <= to && at >= from - HEALED_MS));
+  return frozen.some(({ pid, from, to }) => own.some(({ owner, at }) => owner === pid && at <= to + THAWED_MS && at >= from - HEALED_MS));
 }
 
 /** Promise 4: no more starts than tries and lost consumers explain. Jobs that were never acknowledged count too. */

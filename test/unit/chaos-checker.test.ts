@@ -97,7 +97,10 @@ describe('an acknowledged job', () => {
     const ends = [sighting('FAILURE', { result: '"TimeLimitExceeded(4)"' })];
     expect(rules({ ends, faults: [fault('pause', 'consumer', 1150, 4000, FIRST + 1)] })).toEqual(['outcome']);
     expect(rules({ ends, faults: [fault('pause', 'consumer', 1150, 4000, FIRST)] })).toEqual([]);
-    // Frozen before the task's first line: nobody knows in which consumer.
+    // Frozen before the task's first line, which comes when it goes on.
+    expect(rules({ ends, faults: [fault('pause', 'consumer', 900, 1099, FIRST)] })).toEqual([]);
+    expect(rules({ ends, faults: [fault('pause', 'consumer', -9000, -8000, FIRST)] })).toEqual(['outcome']);
+    // Frozen for good: nobody knows in which consumer.
     expect(rules({ ends, executions: [], faults: [fault('pause', 'consumer', 1150, 4000, FIRST + 1)] })).toEqual([]);
     expect(rules({ ends, executions: [], faults: [fault('pause', 'api', 1150, 4000, 9)] })).toEqual(['outcome']);
   });
