@@ -463,9 +463,11 @@ describe('switches, accounts and hosts', () => {
     const open = await node.anotherApi({ API_HOST: '0.0.0.0' });
     for (const path of ['/check/x', '/openapi.json', '/docs', '/nowhere']) expect((await open.api.get(path)).status, path).toBe(503);
     expect((await open.api.get('/health')).status).toBe(200);
+    await open.process.waitForEvent('access.closed_without_accounts');
     await open.process.stop();
     const allowed = await node.anotherApi({ API_HOST: '0.0.0.0', API_ALLOW_ANONYMOUS: 'True' });
     expect((await allowed.api.get('/openapi.json')).status).toBe(200);
+    await allowed.process.waitForEvent('access.anonymous');
     await allowed.process.stop();
   });
 
