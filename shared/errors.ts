@@ -70,6 +70,11 @@ export class RedisUnavailableError extends FastTaskError {
   }
 }
 
+/** The code of a system error, such as ENOENT; undefined for anything else that was thrown. */
+export function codeOf(thrown: unknown): unknown {
+  return thrown instanceof Error && 'code' in thrown ? thrown.code : undefined;
+}
+
 /** The text of anything thrown, for a log line. */
 export function messageOf(thrown: unknown): string {
   if (!(thrown instanceof Error)) return String(thrown);

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, lstat, mkdir, open, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { NotFoundError } from './errors.ts';
+import { codeOf, NotFoundError } from './errors.ts';
 import { pathOfName, SYSTEM_FOLDER } from './file-name.ts';
 
 /** How long a lease holds after its last renewal, in milliseconds. */
@@ -170,8 +170,4 @@ export class FileStore {
 /** The error for a file that is not there, or that the caller may not see. */
 export function noFile(): NotFoundError {
   return new NotFoundError('File not found');
-}
-
-function codeOf(error: unknown): unknown {
-  return error instanceof Error && 'code' in error ? error.code : undefined;
 }

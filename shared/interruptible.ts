@@ -1,5 +1,6 @@
 /** Synchronous code that can be interrupted wherever it is, in whatever loop or regular expression. */
 import { Script } from 'node:vm';
+import { codeOf } from './errors.ts';
 
 const guarded = new Script('__fasttask_guarded()', { filename: 'fasttask-guard' });
 
@@ -15,7 +16,7 @@ export function interruptible<T>(work: () => T, timeoutMs: number, onTimeout: ()
   try {
     return guarded.runInThisContext({ timeout: Math.ceil(timeoutMs) }) as T;
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ERR_SCRIPT_EXECUTION_TIMEOUT') throw onTimeout();
+    if (codeOf(error) === 'ERR_SCRIPT_EXECUTION_TIMEOUT') throw onTimeout();
     throw error;
   } finally {
     if (outer === undefined) delete scope['__fasttask_guarded'];

@@ -16,11 +16,9 @@ import { SecretChecks } from './secret-checks.ts';
 /** For how long a secret that was right is known again without another check, in milliseconds. */
 const REMEMBERED_MS = 600_000;
 
-type Named = ReadonlyMap<string, Account>;
-
 /** What is known of one state of the accounts file; it goes with it. */
-interface Session {
-  byName: Named;
+interface AccountsState {
+  byName: ReadonlyMap<string, Account>;
   /** Costs as much as the hashes of the file; undefined where it has none. */
   decoy: SecretHash | undefined;
   /** Right secrets, by name. */
@@ -35,7 +33,7 @@ export class Access {
   readonly #failures: FailedSignIns;
   readonly #checks = new SecretChecks();
   readonly #key = randomBytes(32);
-  #session: Session | undefined;
+  #state: AccountsState | undefined;
 
   constructor(config: Pick<Config, 'api' | 'dirs' | 'redis'>, redis: Redis, log: Logger) {
     this.#file = new AccountsFile(join(config.dirs.conf, ACCOUNTS_FILE), log);
@@ -76,51 +74,51 @@ export class Access {
     if (given === undefined) throw unauthorized('Not authenticated');
     // No account is called so, and it is no guess: old clients send it where they have no account.
     if (given.name === '') throw unauthorized('UNAUTHORIZED');
-    const session = this.#sessionOf(accounts);
-    const account = session.byName.get(given.name);
-    const right = await this.#isRight(session, account, given, address);
+    const state = this.#stateOf(accounts);
+    const account = state.byName.get(given.name);
+    const right = await this.#isRight(state, account, given, address);
     if (account === undefined || !right || hasExpired(account)) throw unauthorized('UNAUTHORIZED');
     return { name: account.name, role: account.role, tasks: account.tasks };
   }
 
-  #sessionOf({ byName, digest }: Extract<Accounts, { kind: 'some' }>): Session {
-    if (this.#session?.byName === byName) return this.#session;
+  #stateOf({ byName, digest }: Extract<Accounts, { kind: 'some' }>): AccountsState {
+    if (this.#state?.byName === byName) return this.#state;
     this.#failures.lift(digest);
     const hash = [...byName.values()].flatMap(({ secret }) => ('hash' in secret ? [secret.hash] : []))[0];
     const decoy = hash === undefined ? undefined : decoyOf(hash);
-    this.#session = { byName, decoy, remembered: new Map(), checking: new Map() };
-    return this.#session;
+    this.#state = { byName, decoy, remembered: new Map(), checking: new Map() };
+    return this.#state;
   }
 
-  async #isRight(session: Session, account: Account | undefined, given: Credentials, address: string): Promise<boolean> {
+  async #isRight(state: AccountsState, account: Account | undefined, given: Credentials, address: string): Promise<boolean> {
     const { name } = given;
     this.#failures.refuse(name, address);
     const digest = this.#digest(given);
-    let right = this.#knows(session, name, digest);
+    let right = this.#knows(state, name, digest);
     if (!right) {
       const key = `${digest.toString('base64')} ${address}`;
-      let checking = session.checking.get(key);
+      let checking = state.checking.get(key);
       if (checking === undefined) {
-        checking = this.#failures.during(name, address, () => this.#check(session, account, given, digest));
-        session.checking.set(key, checking);
-        const over = () => void session.checking.delete(key);
+        checking = this.#failures.during(name, address, () => this.#check(state, account, given, digest));
+        state.checking.set(key, checking);
+        const over = () => void state.checking.delete(key);
         checking.then(over, over);
       }
       right = await checking;
-      if (right) session.remembered.set(name, { digest, until: performance.now() + REMEMBERED_MS });
+      if (right) state.remembered.set(name, { digest, until: performance.now() + REMEMBERED_MS });
     }
     if (right) this.#failures.forget(name, address);
     return right;
   }
 
   /** Whether the secret was right before. */
-  #knows({ remembered }: Session, name: string, digest: Buffer): boolean {
+  #knows({ remembered }: AccountsState, name: string, digest: Buffer): boolean {
     const known = remembered.get(name);
     return known !== undefined && performance.now() < known.until && timingSafeEqual(digest, known.digest);
   }
 
   /** Where the file has a hash, an unknown name and a wrong plain password take as long as a wrong hashed one: time tells no names. */
-  async #check({ decoy }: Session, account: Account | undefined, { name, secret }: Credentials, digest: Buffer): Promise<boolean> {
+  async #check({ decoy }: AccountsState, account: Account | undefined, { name, secret }: Credentials, digest: Buffer): Promise<boolean> {
     if (account !== undefined && 'plain' in account.secret) {
       if (timingSafeEqual(digest, this.#digest({ name, secret: account.secret.plain }))) return true;
     }

@@ -2,7 +2,7 @@
 import { type BigIntStats, promises } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Accounts, parseAccounts } from '../../shared/accounts.ts';
-import { messageOf } from '../../shared/errors.ts';
+import { codeOf, messageOf } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/logger.ts';
 
 /** How often the file is looked at, in milliseconds, at most. */
@@ -82,5 +82,5 @@ export class AccountsFile {
 const MISSING = 'missing';
 
 function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
+  return codeOf(error) === 'ENOENT';
 }

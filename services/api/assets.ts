@@ -27,7 +27,6 @@ export function assetRoute(prefix: string, { version, files }: Assets): Route {
       const content = read.get(name) ?? asset.content();
       read.set(name, content);
       ctx.set('cache-control', 'public, max-age=31536000, immutable');
-      ctx.set('x-content-type-options', 'nosniff');
       ctx.set('content-type', asset.type);
       ctx.body = content;
     },

@@ -17,9 +17,14 @@ export function knowsTask({ tasks }: Caller, task: string): boolean {
   return tasks === undefined || tasks.has(task);
 }
 
+/** Whether everybody's jobs and files exist for this caller. */
+export function seesAll({ role }: Caller): boolean {
+  return role !== 'submitter';
+}
+
 /** Whether a job or file of `owner` exists for this caller; `undefined` is somebody unknown. */
-export function sees({ name, role }: Caller, owner: string | undefined): boolean {
-  return role !== 'submitter' || owner === name;
+export function sees(caller: Caller, owner: string | undefined): boolean {
+  return seesAll(caller) || owner === caller.name;
 }
 
 /** Whether this caller may submit, revoke and upload at all. */

@@ -2,7 +2,7 @@
 import type { Config } from '../../shared/config.ts';
 import { ValidationError, type ValidationIssue } from '../../shared/errors.ts';
 import type { JobData } from '../../shared/jobs.ts';
-import { sees } from './caller.ts';
+import { seesAll } from './caller.ts';
 import { CONCURRENCY_FIELD, concurrencyIssues, concurrencyOf, isObject } from './request-schemas.ts';
 import type { Context } from './route.ts';
 import { timeLimitsOf } from './time-limits.ts';
@@ -41,7 +41,7 @@ export function batchDataOf(ctx: Context, validators: Validators, limits: Config
 
 /** What the caller does not see, their jobs must not read for them. */
 function ownFiles({ state: { caller } }: Context): Pick<JobData, 'ownFilesOnly'> {
-  return sees(caller, undefined) ? {} : { ownFilesOnly: true };
+  return seesAll(caller) ? {} : { ownFilesOnly: true };
 }
 
 /** @throws ValidationError when there are problems */

@@ -1,5 +1,4 @@
 /** The API process: starts, serves, and ends without losing a request. */
-import { setTimeout as pause } from 'node:timers/promises';
 import { loadConfig } from '../../shared/config.ts';
 import { FastTaskError, messageOf } from '../../shared/errors.ts';
 import { createLogger } from '../../shared/logger.ts';
@@ -9,9 +8,6 @@ import { Server } from './server.ts';
 
 /** How long the process waits for Redis before it listens without, in milliseconds. */
 const SETTLE_MS = 2000;
-
-/** How long a process that has closed its server lives on, in milliseconds. */
-const HANDED_OVER_MS = 1000;
 
 /** How long a process with an unexpected error may still answer what it has begun, in milliseconds. */
 const CRASH_MS = 2000;
@@ -38,8 +34,6 @@ async function main(): Promise<void> {
     log.info({ reason }, 'api.stopping');
     backend.release();
     await server.stop();
-    // A connection that PM2 hands over just now is given back only by a process that lives: its client would wait in vain.
-    await pause(HANDED_OVER_MS);
     backend.stop();
     log.info({}, 'api.stopped');
     process.exit(0);

@@ -5,7 +5,7 @@ import { createServer as createTlsServer, type Server as TlsServer } from 'node:
 import { Server as NetServer } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Config } from '../../shared/config.ts';
-import { FastTaskError } from '../../shared/errors.ts';
+import { codeOf, FastTaskError } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/logger.ts';
 import { closeStalled, limitPipelines } from './connection-guard.ts';
 import { limitConnections } from './connection-limit.ts';
@@ -16,6 +16,12 @@ const IDLE_GRACE_MS = 1500;
 
 /** How often connections that have become idle are closed from then on. */
 const SWEEP_MS = 100;
+
+/**
+ * How long `stop` goes on after the server has closed, in milliseconds: a connection that PM2 hands over just now is given back only by a process
+ * that lives; its client would wait in vain.
+ */
+const HANDED_OVER_MS = 1000;
 
 /** How long `stop` waits for answers, in milliseconds. */
 const DRAIN_MS = 8000;
@@ -89,7 +95,7 @@ export class Server {
       const finish = () => {
         for (const timer of [sweep, idle, late]) clearTimeout(timer);
         this.#server.closeAllConnections();
-        resolve();
+        setTimeout(resolve, HANDED_OVER_MS);
       };
     });
     return this.#stopped;
@@ -97,7 +103,7 @@ export class Server {
 }
 
 function listenFault(error: Error, host: string, port: number): string {
-  const code = 'code' in error ? error.code : undefined;
+  const code = codeOf(error);
   if (code === 'EADDRINUSE') return `The API cannot listen on ${host}:${port}: another program does (set API_PORT)`;
   if (code === 'EACCES') return `The API may not listen on ${host}:${port} (set API_PORT)`;
   return `The API cannot listen on ${host}:${port}: ${error.message}`;

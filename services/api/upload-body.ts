@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Stream } from 'node:stream';
 import { multipart } from 'formidable';
 import { koaBody } from 'koa-body';
-import { FastTaskError } from '../../shared/errors.ts';
+import { codeOf, FastTaskError } from '../../shared/errors.ts';
 import { partDisposition } from './content-disposition.ts';
 import { IncomingFile } from './incoming-file.ts';
 import { Refusal } from './refusal.ts';
@@ -60,7 +60,7 @@ export async function receiveUpload(ctx: Context, limits: UploadLimits): Promise
     return await reader.lastFile();
   } catch (error) {
     await reader.discard();
-    throw refusalOf(error);
+    throw error;
   } finally {
     reader.stop();
   }
@@ -198,10 +198,10 @@ function tooLarge(maxBytes: number): Refusal {
 /** Errors of the disk that mean that it is full, by its size or by a quota. */
 const FULL: readonly unknown[] = ['ENOSPC', 'EDQUOT', 'EFBIG'];
 
-/** What the client is told. Also for errors of the disk that come after the body. */
+/** What the client is told of what `receiveUpload` throws, and of errors of the disk that come after the body. */
 export function refusalOf(error: unknown): unknown {
   if (error instanceof FastTaskError || !(error instanceof Error)) return error;
-  const code = 'code' in error ? error.code : undefined;
+  const code = codeOf(error);
   if (FULL.includes(code)) return new Refusal('disk_full', 'There is no room left for files on this server');
   const ofSender = 'httpCode' in error || code === 'ECONNRESET';
   return ofSender ? new Refusal('multipart_invalid', 'There was an error parsing the body') : error;

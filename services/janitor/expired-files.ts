@@ -1,5 +1,6 @@
 import { lstat, readdir, rmdir, unlink } from 'node:fs/promises';
 import { join, relative } from 'node:path';
+import { codeOf } from '../../shared/errors.ts';
 
 /** What a sweep has removed. */
 export interface Sweep {
@@ -63,8 +64,4 @@ async function removeIfEmpty(folder: string): Promise<void> {
 /** Another janitor on a shared volume, or the file's owner, was faster. */
 export function isGone(error: unknown): boolean {
   return codeOf(error) === 'ENOENT';
-}
-
-function codeOf(error: unknown): unknown {
-  return error instanceof Error && 'code' in error ? error.code : undefined;
 }

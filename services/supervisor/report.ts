@@ -25,8 +25,7 @@ export function report({ config, pm2, say, address, tasks }: Facts): void {
     say(`  API       ${address.url}`);
     if (address.docs) say(`  docs      ${address.url}/docs`);
     for (const line of accessLines(config)) say(line);
-    if (tasks === undefined) say('  tasks     shown to who signs in, at /docs');
-    if (tasks !== undefined) say(`  tasks     ${tasks.length === 0 ? noTasks(config) : tasks.join(', ')}`);
+    say(`  tasks     ${taskLine(config, tasks)}`);
   }
   say(`  PM2_HOME  ${pm2.home} (npm run pm2 -- ls, monit, logs …)`);
   say(`  logs      ${config.dirs.log}`);
@@ -55,7 +54,9 @@ function accessLines(config: Config): string[] {
   ];
 }
 
-function noTasks({ runs, dirs }: Config): string {
+function taskLine({ runs, dirs }: Config, tasks: Facts['tasks']): string {
+  if (tasks === undefined) return 'shown to who signs in, at /docs';
+  if (tasks.length > 0) return tasks.join(', ');
   return runs.consumer
     ? `none was loaded from ${dirs.tasks}; the consumer's log says why`
     : 'none yet: they appear when a distributed_worker starts';

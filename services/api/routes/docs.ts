@@ -58,7 +58,6 @@ export function redocRoutes(log: Logger): Route[] {
 function answerPage(ctx: Context, { html, policy }: { html: string; policy: string }): void {
   ctx.set('content-security-policy', policy);
   ctx.set('cache-control', 'no-cache');
-  ctx.set('x-content-type-options', 'nosniff');
   ctx.set('content-type', 'text/html; charset=utf-8');
   ctx.body = html;
 }

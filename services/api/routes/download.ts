@@ -3,7 +3,7 @@ import send from 'send';
 import { NotFoundError, ValidationError } from '../../../shared/errors.ts';
 import { FileStore, type OpenFile } from '../../../shared/files.ts';
 import type { Backend } from '../backend.ts';
-import { sees } from '../caller.ts';
+import { sees, seesAll } from '../caller.ts';
 import { Refusal } from '../refusal.ts';
 import type { Context, Route } from '../route.ts';
 
@@ -20,7 +20,7 @@ export function downloadRoute({ config }: Pick<Backend, 'config'>): Route {
       const file = await store.open(name);
       try {
         const { caller } = ctx.state;
-        if (!sees(caller, undefined) && !sees(caller, await store.owner(name))) throw new NotFoundError('File not found');
+        if (!seesAll(caller) && !sees(caller, await store.owner(name))) throw new NotFoundError('File not found');
         ctx.state.audited = { file: name };
         await sendFile(ctx, name, file);
       } finally {
@@ -46,7 +46,6 @@ async function sendFile(ctx: Context, name: string, { handle, path, size, mtimeN
     'cache-control': 'private, no-cache',
     // What a client has uploaded never runs as a page of this server.
     'content-security-policy': 'sandbox',
-    'x-content-type-options': 'nosniff',
   });
   // `send` takes what is set for its own, and answers 304 only where the status is not Koa's 404.
   ctx.status = 200;

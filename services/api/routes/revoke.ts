@@ -1,7 +1,7 @@
 import { isOfRunningId, parseJobId } from '../../../shared/job-id.ts';
 import type { RevokeOutcome } from '../../../shared/job-scripts.ts';
 import type { Backend } from '../backend.ts';
-import { type Caller, knowsTask, sees } from '../caller.ts';
+import { type Caller, knowsTask, sees, seesAll } from '../caller.ts';
 import { quoted } from '../quoted.ts';
 import { revokedId } from '../request-schemas.ts';
 import { answerJson, type Route } from '../route.ts';
@@ -45,6 +45,6 @@ export function revokeRoute(backend: Backend): Route {
 /** Revokes a job that this caller may see; any other is unknown. Who sees all jobs costs no look at the owner. */
 async function revoke({ jobs }: Backend, caller: Caller, task: string, id: string): Promise<RevokeOutcome> {
   if (!knowsTask(caller, task)) return 'unknown';
-  if (!sees(caller, undefined) && !sees(caller, (await jobs.check(task, id))?.owner)) return 'unknown';
+  if (!seesAll(caller) && !sees(caller, (await jobs.check(task, id))?.owner)) return 'unknown';
   return await jobs.revoke(task, id);
 }

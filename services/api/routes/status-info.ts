@@ -3,7 +3,7 @@ import type { EndedCounts, Jobs, TaskCounts } from '../../../shared/jobs.ts';
 import { type ConsumerStatus, onlineConsumers } from '../../../shared/presence.ts';
 import { answering } from '../../../shared/redis.ts';
 import type { Backend } from '../backend.ts';
-import { type Caller, knowsTask, sees } from '../caller.ts';
+import { type Caller, knowsTask, seesAll } from '../caller.ts';
 import { askedFields } from '../request-schemas.ts';
 import { answerJson, type Route } from '../route.ts';
 
@@ -57,9 +57,9 @@ export function statusInfoRoute(backend: Backend): Route {
 
 /** The consumers with those jobs and tasks only that exist for the caller. */
 async function visibleTo(caller: Caller, consumers: readonly ConsumerStatus[], jobs: Jobs): Promise<readonly ConsumerStatus[]> {
-  if (caller.tasks === undefined && sees(caller, undefined)) return consumers;
+  if (caller.tasks === undefined && seesAll(caller)) return consumers;
   const active = consumers.flatMap((consumer) => consumer.active);
-  const own = sees(caller, undefined) ? new Set(active) : await jobs.ownedBy(caller.name, active);
+  const own = seesAll(caller) ? new Set(active) : await jobs.ownedBy(caller.name, active);
   const seen = (id: string) => own.has(id) && knowsTask(caller, parseJobId(id, jobs.runningId)?.task ?? '');
   return consumers.map((consumer) => ({
     ...consumer,
