@@ -5,7 +5,15 @@ import type { Config } from '../../shared/config.ts';
 import { messageOf, RedisUnavailableError } from '../../shared/errors.ts';
 import { Jobs } from '../../shared/jobs.ts';
 import type { Logger } from '../../shared/logger.ts';
-import { API_COMMAND_TIMEOUT_MS, connectRedis, disconnectRedis, type Redis } from '../../shared/redis.ts';
+import {
+  API_COMMAND_TIMEOUT_MS,
+  connectListener,
+  connectRedis,
+  disconnectRedis,
+  type Redis,
+  type RedisListener,
+} from '../../shared/redis.ts';
+import { checkRedisServer, UnsuitableRedisError } from '../../shared/redis-server-check.ts';
 import { RegistryView } from '../../shared/registry.ts';
 import { ReplyListener } from '../../shared/replies.ts';
 import { obtainRunningId } from '../../shared/running-id.ts';
@@ -32,8 +40,9 @@ export class Backend {
   readonly waiters = new Waiters();
   /** Requests being answered carry on, but nobody should send new ones here. */
   stopping = false;
-  readonly #subscriber: Redis;
+  readonly #subscriber: RedisListener;
   readonly #log: Logger;
+  #checked = false;
   #jobs: Jobs | undefined;
   #retry: NodeJS.Timeout | undefined;
 
@@ -41,7 +50,7 @@ export class Backend {
     this.config = config;
     this.#log = log;
     this.redis = connectRedis(config.redis, { name: 'api', commandTimeoutMs: API_COMMAND_TIMEOUT_MS }, log);
-    this.#subscriber = connectRedis(config.redis, { name: 'api:subscriber' }, log);
+    this.#subscriber = connectListener(config.redis, { name: 'api:subscriber' }, log);
     // While Redis is away, every request listens for its return. (BullMQ adds to the number, so 0 would not mean "any".)
     this.redis.setMaxListeners(MAX_LISTENERS);
     this.registry = new RegistryView(this.redis, this.#subscriber, config.redis.prefix, log);
@@ -87,6 +96,8 @@ export class Backend {
   readonly #learnRunningId = (): void => {
     clearTimeout(this.#retry);
     this.#obtainRunningId().catch((error) => {
+      // Nobody catches it: the process ends, and its log says why.
+      if (error instanceof UnsuitableRedisError) throw error;
       this.#log.warn({ reason: messageOf(error) }, 'running_id.failed');
       this.#retry = setTimeout(this.#learnRunningId, RETRY_MS);
     });
@@ -95,6 +106,8 @@ export class Backend {
 
   async #obtainRunningId(): Promise<void> {
     const { redis, consumer, runningId: configured } = this.config;
+    if (!this.#checked) await checkRedisServer(this.redis, this.#log);
+    this.#checked = true;
     const runningId = await obtainRunningId(this.redis, redis.prefix, configured);
     const before = this.#jobs;
     if (before?.runningId === runningId) return;

@@ -5,6 +5,7 @@ import { loadConfig } from '../../shared/config.ts';
 import { runService } from '../../shared/lifecycle.ts';
 import { createLogger } from '../../shared/logger.ts';
 import { connectRedis } from '../../shared/redis.ts';
+import { checkRedisServer } from '../../shared/redis-server-check.ts';
 import { obtainRunningId } from '../../shared/running-id.ts';
 import { Consumer } from './consumer.ts';
 import { takeSeat } from './seat.ts';
@@ -24,6 +25,7 @@ await runService('consumer', async () => {
   if (tasks.length === 0) bootLog.warn({ tasksDir: config.dirs.tasks }, 'tasks.none_loaded');
 
   const redis = connectRedis(config.redis, { name: 'consumer' }, bootLog);
+  await checkRedisServer(redis, bootLog);
   const runningId = await obtainRunningId(redis, config.redis.prefix, config.runs.api ? config.runningId : undefined);
   const log = createLogger(config.logLevel, { service: 'consumer', runningId });
   if (config.supervised) {
