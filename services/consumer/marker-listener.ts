@@ -92,8 +92,9 @@ export class MarkerListener {
         this.#take(popped);
       } catch (error) {
         if (this.#stopping) break;
+        if (followMove(this.#connection, error)) continue;
         this.#options.log.debug({ reason: messageOf(error) }, 'dispatcher.wait_failed');
-        if (!followMove(this.#connection, error)) await pause(REFUSED_PAUSE_MS);
+        await pause(REFUSED_PAUSE_MS);
       }
     }
   }
