@@ -103,3 +103,11 @@ test('a worker and an API of another protocol take no jobs and say so, until the
   expect((await master.api.post('/run/joined', {})).body).toMatchObject({ state: 'SUCCESS' });
   await Promise.all([worker.stop(), master.process.stop()]);
 });
+
+test('a worker that is told to end while its connection is being made anew does so', async () => {
+  const worker = await cluster.worker(tasks);
+  await cluster.redis.stop();
+  await worker.waitForEvent('redis.connection_failed');
+  expect(await worker.stop(10_000)).toEqual({ code: 0, signal: null });
+  await cluster.redis.restart();
+});
