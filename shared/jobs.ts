@@ -122,15 +122,14 @@ export class Jobs {
     return (await this.check(task, id)) === undefined ? 'unknown' : 'ended';
   }
 
-  /** Of these ids those of jobs that belong to `owner`, in one step. */
+  /** Of these ids those of jobs that belong to `owner`. */
   async ownedBy(owner: string, ids: readonly string[]): Promise<Set<string>> {
     const jobs = ids.flatMap((id) => {
       const task = parseJobId(id, this.runningId)?.task;
       return task === undefined ? [] : [{ id, key: taskKeys(this.#prefix, task).job(id) }];
     });
-    const pipeline = this.#redis.pipeline();
-    for (const { key } of jobs) pipeline.hget(key, 'name');
-    const names = await this.#replies(pipeline);
+    // Not a pipeline: on a cluster the jobs of different tasks lie on different shards. One tick's commands leave together anyway.
+    const names = await answering(this.#redis, () => Promise.all(jobs.map(({ key }) => this.#redis.hget(key, 'name'))));
     return new Set(jobs.filter((_, index) => names[index] === owner).map(({ id }) => id));
   }
 

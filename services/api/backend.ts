@@ -5,7 +5,14 @@ import type { Config } from '../../shared/config.ts';
 import { messageOf, RedisUnavailableError } from '../../shared/errors.ts';
 import { Jobs } from '../../shared/jobs.ts';
 import type { Logger } from '../../shared/logger.ts';
-import { API_COMMAND_TIMEOUT_MS, connectRedis, disconnectRedis, type Redis } from '../../shared/redis.ts';
+import {
+  API_COMMAND_TIMEOUT_MS,
+  connectListener,
+  connectRedis,
+  disconnectRedis,
+  type Redis,
+  type RedisListener,
+} from '../../shared/redis.ts';
 import { RegistryView } from '../../shared/registry.ts';
 import { ReplyListener } from '../../shared/replies.ts';
 import { Access } from './access.ts';
@@ -30,7 +37,7 @@ export class Backend {
   readonly waiters = new Waiters();
   /** Requests being answered carry on, but nobody should send new ones here. */
   stopping = false;
-  readonly #subscriber: Redis;
+  readonly #subscriber: RedisListener;
   readonly #log: Logger;
   readonly #membership: Membership;
   readonly #upkeep: RegistryUpkeep;
@@ -40,7 +47,7 @@ export class Backend {
     this.config = config;
     this.#log = log;
     this.redis = connectRedis(config.redis, { name: 'api', commandTimeoutMs: API_COMMAND_TIMEOUT_MS }, log);
-    this.#subscriber = connectRedis(config.redis, { name: 'api:subscriber' }, log);
+    this.#subscriber = connectListener(config.redis, { name: 'api:subscriber' }, log);
     // While Redis is away, every request listens for its return. (BullMQ adds to the number, so 0 would not mean "any".)
     this.redis.setMaxListeners(MAX_LISTENERS);
     this.registry = new RegistryView(this.redis, this.#subscriber, config.redis.prefix, log);

@@ -4,6 +4,7 @@ import { messageOf } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/logger.ts';
 import { CLAIM_MS, claimProtocol, PROTOCOL, protocolRefusal } from '../../shared/protocol.ts';
 import type { Redis } from '../../shared/redis.ts';
+import { checkRedisServer, UnsuitableRedisError } from '../../shared/redis-server-check.ts';
 import { obtainRunningId, storedRunningId } from '../../shared/running-id.ts';
 
 /** How long until it is asked again after a failure or a refusal, in milliseconds. */
@@ -20,6 +21,7 @@ export interface MembershipOptions {
 
 export class Membership {
   readonly #options: MembershipOptions;
+  #checked = false;
   #runningId: string | undefined;
   #refusal: string | undefined;
   #otherId: string | undefined;
@@ -57,11 +59,14 @@ export class Membership {
     let nextMs = CLAIM_MS;
     let failed = false;
     try {
+      await this.#check();
       await this.#claim();
       if (this.#refusal !== undefined) nextMs = REFUSED_MS;
       else if (anew || this.#runningId === undefined) await this.#obtain();
       else await this.#compare();
     } catch (error) {
+      // Nobody catches it: the process ends, and its log says why.
+      if (error instanceof UnsuitableRedisError) throw error;
       this.#options.log.warn({ reason: messageOf(error) }, 'running_id.failed');
       nextMs = RETRY_MS;
       failed = anew;
@@ -69,6 +74,12 @@ export class Membership {
     if (this.#stopped) return;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => void this.#turn(failed), nextMs);
+  }
+
+  async #check(): Promise<void> {
+    if (this.#checked) return;
+    await checkRedisServer(this.#options.redis, this.#options.log);
+    this.#checked = true;
   }
 
   async #claim(): Promise<void> {

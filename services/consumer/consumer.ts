@@ -7,7 +7,7 @@ import { consumerStamp } from '../../shared/job-state.ts';
 import type { Logger } from '../../shared/logger.ts';
 import type { ConsumerStatus } from '../../shared/presence.ts';
 import { PACKAGE_VERSION, PROTOCOL } from '../../shared/protocol.ts';
-import { connectRedis, type Redis } from '../../shared/redis.ts';
+import { connectListener, isCluster, type Redis } from '../../shared/redis.ts';
 import { type PublishOutcome, publishTask, type TaskDescriptor } from '../../shared/registry.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { FileLeases } from './file-leases.ts';
@@ -122,11 +122,15 @@ export class Consumer {
       lanes: this.#lanes,
       slots,
       redis,
-      blocking: connectRedis(config.redis, { name: `${this.name}:wait`, blocking: true }, log),
+      // On a cluster no command can name the keys of several tasks, so each lane's marker is waited for by itself.
+      listeners: (isCluster(redis) ? this.#lanes.map((lane) => [lane]) : [this.#lanes]).map((lanes) => ({
+        lanes,
+        connection: connectListener(config.redis, { name: `${this.name}:wait`, blocking: true }, log),
+      })),
       log,
       execute: (claim, mayFetchNext) => this.#processor.execute(claim, mayFetchNext),
     });
-    const subscriber = connectRedis(config.redis, { name: `${this.name}:revokes` }, log);
+    const subscriber = connectListener(config.redis, { name: `${this.name}:revokes` }, log);
     this.#revokes = new RevokeListener(subscriber, prefix, (id) => this.#processor.revoke(id));
     this.#upkeep = new Upkeep({
       lanes: this.#lanes,
