@@ -5,7 +5,7 @@ import { projectDir } from '../../shared/config.ts';
 import { apiClient, jobOf } from '../support/https.ts';
 import { freePort } from '../support/ports.ts';
 import { startProcess, type TestProcess } from '../support/processes.ts';
-import { startRedis, type TestRedis } from '../support/redis.ts';
+import { type RedisWish, startRedis, type TestRedis } from '../support/redis.ts';
 import { tempDir } from '../support/temp.ts';
 import { until } from '../support/until.ts';
 
@@ -59,8 +59,8 @@ function startFrom(folder: string, service: string, env: Variables): Promise<Tes
 }
 
 /** Starts the Redis of an installation; masters and workers are started by the test. */
-export async function startCluster(common: Variables = {}) {
-  const redis: TestRedis = await startRedis();
+export async function startCluster(common: Variables = {}, wish: RedisWish = {}) {
+  const redis: TestRedis = await startRedis(wish);
   const started: TestProcess[] = [];
 
   /** An API process of a machine of its own; it answers when this returns, unless `ready` is false. */
@@ -70,6 +70,7 @@ export async function startCluster(common: Variables = {}) {
     const port = await freePort();
     const process = await startFrom(from, 'api', {
       NODE_TYPE: 'distributed_master',
+      ...redis.env,
       REDIS_URL: redis.url,
       FILES_DIR: files,
       API_PORT: String(port),
@@ -88,9 +89,7 @@ export async function startCluster(common: Variables = {}) {
   async function worker(tasks: string, env: Variables = {}, { from = projectDir, ready = true } = {}): Promise<TestProcess> {
     const process = await startFrom(from, 'consumer', {
       NODE_TYPE: 'distributed_worker',
-      MASTER_HOST: redis.host,
-      TASK_QUEUE_PORT: String(redis.port),
-      TASK_QUEUE_PASSWD: redis.password,
+      ...redis.env,
       FILES_DIR: tempDir('worker'),
       TASKS_DIR: tasks,
       WORKER_CONCURRENCY: '2',

@@ -12,10 +12,9 @@ let redis: Redis;
 let tasks: string;
 
 beforeAll(async () => {
-  cluster = await startCluster();
-  const { host, port, password } = cluster.redis;
-  const settings = { url: undefined, embedded: false, listenHost: host, host, port, password, prefix: 'fasttask' };
-  redis = connectRedis(settings, { name: 'test' }, createLogger('silent', { service: 'test' }));
+  // What it says is meant for a master's own Redis.
+  cluster = await startCluster({}, { kind: 'server' });
+  redis = connectRedis(cluster.redis.settings, { name: 'test' }, createLogger('silent', { service: 'test' }));
   tasks = tasksFolder({ joined: releaseTask(1) });
 });
 afterAll(async () => {

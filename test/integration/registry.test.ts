@@ -16,9 +16,7 @@ let redis: Redis;
 
 beforeAll(async () => {
   cluster = await startCluster();
-  const { host, port, password } = cluster.redis;
-  const settings = { url: undefined, embedded: false, listenHost: host, host, port, password, prefix: 'fasttask' };
-  redis = connectRedis(settings, { name: 'test' }, createLogger('silent', { service: 'test' }));
+  redis = connectRedis(cluster.redis.settings, { name: 'test' }, createLogger('silent', { service: 'test' }));
   master = await cluster.master({ REGISTRY_EXPIRES: String(REGISTRY_EXPIRES) });
 });
 afterAll(async () => {
@@ -156,7 +154,7 @@ test('two versions at once: the newer one’s schema is served, and the conflict
   const told = await master.process.waitForEvent('task.conflicted', { timeoutMs: 25_000 });
   expect(told).toMatchObject({ task: 'mixed', served: conflict?.served, digest: conflict?.others[0]?.digest });
   // The outdated one comes to know of it when it publishes again: here, when its connection is made anew.
-  await redis.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+  await cluster.redis.onMasters((server) => server.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes'));
   const outdated = await older.waitForEvent('task.outdated', { timeoutMs: 15_000 });
   expect(outdated).toMatchObject({ task: 'mixed', served: conflict?.served, digest: conflict?.others[0]?.digest });
   await older.stop();

@@ -38,9 +38,7 @@ let redis: Redis;
 
 beforeAll(async () => {
   cluster = await startCluster();
-  const { host, port, password } = cluster.redis;
-  const settings = { url: undefined, embedded: false, listenHost: host, host, port, password, prefix: 'fasttask' };
-  redis = connectRedis(settings, { name: 'test' }, createLogger('silent', { service: 'test' }));
+  redis = connectRedis(cluster.redis.settings, { name: 'test' }, createLogger('silent', { service: 'test' }));
   master = await cluster.master();
 });
 afterAll(async () => {
@@ -125,14 +123,15 @@ test('a million waiting jobs cost it nothing', async () => {
   const fill = `for number = 1, 1000000 do redis.call('LPUSH', KEYS[1], 'fasttask-crowd-' .. number) end`;
   await redis.eval(fill, 1, 'fasttask:{crowd}:wait');
   await redis.hset('fasttask:{crowd}:fasttask-crowd-1', 'timestamp', Date.now() - 70_000);
-  await redis.config('RESETSTAT');
+  await cluster.redis.onMasters((server) => server.config('RESETSTAT'));
   const { crowd } = (await workers()).tasks;
   expect(crowd?.waiting).toBe(1_000_000);
   expect(crowd?.oldestAgeSeconds).toBeGreaterThanOrEqual(70);
-  const stats = await redis.info('commandstats');
+  const stats = (await cluster.redis.onMasters((server) => server.info('commandstats'))).join('\n');
   // Redis' own count of what it took: reading a list of a million takes it 100,000 µs and more.
-  const [, usec = Number.NaN] = /cmdstat_lrange:.*?usec=(\d+)/.exec(stats)?.map(Number) ?? [];
-  expect(usec).toBeLessThan(5000);
+  const spent = [...stats.matchAll(/cmdstat_lrange:.*?usec=(\d+)/g)].map(([, usec]) => Number(usec));
+  expect(spent.length).toBeGreaterThan(0);
+  expect(Math.max(...spent)).toBeLessThan(5000);
   await redis.del('fasttask:{crowd}:wait');
 });
 
