@@ -167,7 +167,8 @@ export class Consumer {
     clearInterval(this.#publishTimer);
     redis.off('ready', this.#publishAgain);
     void this.#upkeep.beat().catch(() => {});
-    await this.#dispatcher.stop();
+    // It takes nothing new from here on. A blocking command whose connection was being made anew when it was cut never returns (ioredis 6.0).
+    await atMost(WRITE_MS, this.#dispatcher.stop());
     const deadline = setTimeout(() => this.#handBack(), drainMs);
     // With Redis gone nothing can be written down: what runs is given its time, and is run again elsewhere.
     const patienceMs = redis.status === 'ready' || this.#processor.running.size > 0 ? drainMs + WRITE_MS : 0;
