@@ -1,11 +1,12 @@
 /** A file that a worker delivers, in as many requests as the network needs. */
 import { createHash, type Hash } from 'node:crypto';
-import { constants, createReadStream } from 'node:fs';
+import { constants } from 'node:fs';
 import { type FileHandle, mkdir, open, rm, stat } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { codeOf, NotFoundError } from '../../shared/errors.ts';
+import { hashOfFile } from '../../shared/file-digest.ts';
 import { pathOfName } from '../../shared/file-name.ts';
 import type { FileStore, OpenFile } from '../../shared/files.ts';
 import { type Delivery, etagOf } from '../../shared/node-files.ts';
@@ -14,7 +15,7 @@ import { Refusal } from './refusal.ts';
 /** A sender that is silent for longer is cut off, in milliseconds. */
 const IDLE_MS = 30_000;
 
-/** Bytes that wait for the disk before the sender is held back, and bytes of one read. */
+/** Bytes that wait for the disk before the sender is held back. */
 const BUFFERED_BYTES = 1024 ** 2;
 
 /**
@@ -58,9 +59,7 @@ export class IncomingDelivery {
     if (file.size !== size) return false;
     const known = await this.#store.recordOf(name);
     if (known.sha256 !== undefined) return known.sha256 === sha256;
-    const hash = createHash('sha256');
-    await hashFile(hash, file.path, size);
-    if (hash.digest('hex') !== sha256) return false;
+    if ((await hashOfFile(file.path)).digest('hex') !== sha256) return false;
     await this.#store.record(name, { ...(owner === '' ? {} : { owner }), sha256, size });
     return true;
   }
@@ -85,8 +84,7 @@ export class IncomingDelivery {
     if (before.etag !== undefined) return;
     if (offset > before.offset) throw new Refusal('precondition_failed', `Expected bytes from ${before.offset} on, got ${offset}`);
     await mkdir(this.#store.uploads, { recursive: true });
-    const hash = createHash('sha256');
-    if (offset > 0) await hashFile(hash, this.#part, offset);
+    const hash = await hashOfFile(this.#part, offset);
     const part = await open(this.#part, constants.O_RDWR | constants.O_CREAT, 0o600);
     try {
       if ((await this.#write(request, part, offset, hash)) < size) return;
@@ -138,9 +136,4 @@ export class IncomingDelivery {
       if (codeOf(error) !== 'ENOENT') throw error;
     }
   }
-}
-
-async function hashFile(hash: Hash, path: string, bytes: number): Promise<void> {
-  if (bytes === 0) return;
-  for await (const chunk of createReadStream(path, { end: bytes - 1, highWaterMark: BUFFERED_BYTES })) hash.update(chunk);
 }
