@@ -9,8 +9,6 @@ export interface ConnectionPurpose {
   name: string;
   /** Fail a command that has no answer after this many milliseconds. Left out: wait until Redis is back. */
   commandTimeoutMs?: number;
-  /** It spends its life in blocking commands. */
-  blocking?: true;
 }
 
 /**

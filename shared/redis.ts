@@ -54,7 +54,7 @@ export function connectRedis(settings: RedisSettings, purpose: ConnectionPurpose
 export function connectListener(settings: RedisSettings, purpose: ConnectionPurpose, log: Logger): RedisListener {
   const address = addressOf(settings);
   const listener = connectServer(address, settings, purpose, log);
-  if (!purpose.blocking) keepAsking(listener);
+  keepAsking(listener);
   return listener;
 }
 
@@ -137,7 +137,10 @@ function reporterOf({ name }: ConnectionPurpose, log: Logger): Reporter {
   };
 }
 
-/** Sends a ping now and then, so that silence is noticed on a connection that only listens. */
+/**
+ * Sends a ping now and then, so that silence is noticed on a connection that only listens, or waits for its next command. Behind a blocking
+ * command it is answered with that.
+ */
 function keepAsking(listener: RedisListener): void {
   const timer = setInterval(() => {
     if (listener.status === 'ready') listener.ping().catch(() => {});

@@ -22,6 +22,7 @@ export async function startCluster(password: string, lines: readonly string[], n
         `cluster-node-timeout ${nodeTimeoutMs}`,
         'cluster-allow-replica-migration no',
         'repl-diskless-sync-delay 0',
+        'shutdown-timeout 0',
         ...lines,
       ]),
     ),
