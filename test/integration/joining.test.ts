@@ -110,3 +110,15 @@ test('a worker that is told to end while its connection is being made anew does 
   expect(await worker.stop(10_000)).toEqual({ code: 0, signal: null });
   await cluster.redis.restart();
 });
+
+test('what a Redis has lost is published again as soon as it is back', async () => {
+  const worker = await cluster.worker(tasks);
+  const master = await cluster.master();
+  await isServed(master, 'joined');
+  await redis.flushall();
+  await until(async () => (await master.api.get('/create/joined')).status === 404, { what: 'the task to be lost' });
+  await cluster.redis.restart();
+  await isServed(master, 'joined', 15_000);
+  expect((await master.api.post('/run/joined', {})).body).toMatchObject({ state: 'SUCCESS' });
+  await Promise.all([worker.stop(), master.process.stop()]);
+});
