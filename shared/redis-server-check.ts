@@ -25,7 +25,7 @@ export async function checkRedisServer(redis: Redis, log: Logger): Promise<void>
   for (;;) {
     try {
       await redis.ping();
-      for (const master of mastersOf(redis)) judge(await master.info(), `${master.options.host}:${master.options.port}`);
+      for (const master of mastersOf(redis)) judge(await master.info(), `${master.stream.remoteAddress}:${master.stream.remotePort}`);
       return;
     } catch (error) {
       if (error instanceof UnsuitableRedisError || redis.status === 'end') throw error;

@@ -90,8 +90,8 @@ function connectServer(address: RedisAddress, settings: RedisSettings, purpose: 
     ...optionsOf(address, settings, purpose),
     ...(address.kind === 'sentinel' ? sentinelOptionsOf(address, settings, report) : nextNode()),
     retryStrategy: (attempt) => {
-      // Of a cluster the node that it was with comes first: it may be the one that followMove named.
-      if (address.kind === 'cluster' && attempt > 1) Object.assign(server.options, nextNode());
+      // Of a cluster another node, which knows more than one that was lost; but first the one that followMove named.
+      if (address.kind === 'cluster' && !following.delete(server)) Object.assign(server.options, nextNode());
       return backOff(attempt);
     },
   });
@@ -167,12 +167,16 @@ export function mastersOf(redis: Redis): Server[] {
   return isCluster(redis) ? redis.nodes('master') : [redis];
 }
 
+/** Connections that are on their way to the node that a MOVED named. */
+const following = new WeakSet<RedisListener>();
+
 /** Goes to the node that a cluster's MOVED names. @returns whether the error was one */
 export function followMove(listener: RedisListener, error: unknown): boolean {
   const [, host, port] = /^MOVED \d+ (.*):(\d+)$/.exec(messageOf(error)) ?? [];
   if (port === undefined) return false;
   // Without a name it is another port of the same machine.
   Object.assign(listener.options, { port: Number(port), ...(host ? { host } : {}) });
+  following.add(listener);
   listener.disconnect(true);
   return true;
 }

@@ -28,6 +28,7 @@ export interface TestRedis {
   readonly url: string;
   /** The variables by which a node finds it. */
   readonly env: Readonly<Record<string, string>>;
+  /** With every right, as `url` has. */
   readonly settings: RedisSettings;
   readonly password: string;
   /** Without Sentinels. */
@@ -53,10 +54,12 @@ export interface RedisWish {
   kind?: (typeof engines)[number];
   /** How long a server of a cluster or behind Sentinels may be silent until it is replaced, in milliseconds: in most tests never. */
   failoverAfterMs?: number;
+  /** `rediss` only: nodes sign in as this user, for which `args` has a rule. */
+  user?: { name: string; password: string };
 }
 
 /** Starts a Redis on free ports in folders of its own. */
-export async function startRedis({ args = [], kind = engine, failoverAfterMs = 60_000 }: RedisWish = {}): Promise<TestRedis> {
+export async function startRedis({ args = [], kind = engine, failoverAfterMs = 60_000, user }: RedisWish = {}): Promise<TestRedis> {
   const password = randomBytes(9).toString('hex');
   switch (kind) {
     case 'server': {
@@ -67,9 +70,12 @@ export async function startRedis({ args = [], kind = engine, failoverAfterMs = 6
     }
     case 'rediss': {
       const { server, files } = await startTlsRedis([`requirepass ${password}`, ...args]);
-      const url = `rediss://:${password}@127.0.0.1:${server.port}`;
-      const env = { REDIS_URL: url, REDIS_TLS_CA: files.server.cert, REDIS_TLS_CERT: files.client.cert, REDIS_TLS_KEY: files.client.key };
-      return testRedis([server], [], password, env, url);
+      const urlOf = (userinfo: string) => `rediss://${userinfo}@127.0.0.1:${server.port}`;
+      const url = urlOf(`:${password}`);
+      const tls = { REDIS_TLS_CA: files.server.cert, REDIS_TLS_CERT: files.client.cert, REDIS_TLS_KEY: files.client.key };
+      const redis = testRedis([server], [], password, { ...tls, REDIS_URL: url }, url);
+      if (user === undefined) return redis;
+      return { ...redis, env: { ...tls, REDIS_URL: urlOf(`${user.name}:${encodeURIComponent(user.password)}`) } };
     }
     case 'cluster': {
       const servers = await startCluster(password, args, failoverAfterMs);
