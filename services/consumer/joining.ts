@@ -80,7 +80,7 @@ async function connected(redis: Redis): Promise<void> {
 }
 
 /** Redis' words for a wrong user or password, and for a missing one. */
-const REFUSED = /^(WRONGPASS|NOAUTH|NOPERM)\b|invalid password/;
+const REFUSED = /^(WRONGPASS|NOAUTH)\b|invalid password/;
 
 /** What is at fault, in the words of who has to mend it. */
 function obstacleOf(error: unknown, settings: RedisSettings): Obstacle {
@@ -91,6 +91,9 @@ function obstacleOf(error: unknown, settings: RedisSettings): Obstacle {
     const advice = byUrl ? 'the user and password in REDIS_URL must be those of that Redis' : 'TASK_QUEUE_PASSWD must be the master’s';
     const who = byUrl ? `Redis at ${address}` : `the master at ${address}`;
     return { event: 'redis.refused', reason: `${who} refused the password (${said.split(' ')[0]}): ${advice}` };
+  }
+  if (said.startsWith('NOPERM')) {
+    return { event: 'redis.refused', reason: `Redis at ${address} gives this user too few rights (${said}): deploy/README.md lists them` };
   }
   const variables = byUrl ? 'REDIS_URL' : 'MASTER_HOST and TASK_QUEUE_PORT';
   const code = codeOf(causeOf(error));
