@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { redisConf } from '../../services/redis/conf.ts';
 import { ensureCertificate } from '../../shared/certificate.ts';
 import { projectDir } from '../../shared/config.ts';
+import { createLogger } from '../../shared/logger.ts';
+import { connectRedis, type Redis } from '../../shared/redis.ts';
 import { apiClient, jobOf } from '../support/https.ts';
 import { freePort } from '../support/ports.ts';
 import { startService, type TestProcess } from '../support/processes.ts';
@@ -22,6 +24,7 @@ export const SLOTS = 2;
 
 const REDIS_PORT = 6379;
 const API_PORT = 9001;
+const PREFIX = 'fasttask';
 
 type Api = ReturnType<typeof apiClient>;
 
@@ -34,6 +37,7 @@ export class NetworkInstallation {
   readonly #workers = new Map<WorkerName, TestProcess>();
   readonly #services: TestProcess[] = [];
   #redis: TestProcess | undefined;
+  #client: Redis | undefined;
 
   private constructor(nearPort: number) {
     const { address } = this.master;
@@ -89,10 +93,21 @@ export class NetworkInstallation {
     const { command, env } = await redisProgram();
     const dataDir = tempDir('redis');
     const conf = join(dataDir, 'redis.conf');
-    const text = redisConf({ listenHost: this.master.address, port: REDIS_PORT, password: this.#password, dataDir });
+    const { address: host } = this.master;
+    const text = redisConf({ listenHost: host, port: REDIS_PORT, password: this.#password, dataDir });
     writeFileSync(conf, text, { mode: 0o600 });
     this.#redis = await this.master.start(command, [conf], { env, cwd: dataDir });
     await this.#redis.waitForOutput(/Ready to accept connections/);
+    const settings = {
+      url: undefined,
+      embedded: false,
+      listenHost: host,
+      host,
+      port: REDIS_PORT,
+      password: this.#password,
+      prefix: PREFIX,
+    };
+    this.#client = connectRedis(settings, { name: 'test' }, createLogger('silent', { service: 'test' }));
   }
 
   /** Starts a worker, with a way of its own to Redis where one is given, and waits until it takes jobs. */
@@ -180,6 +195,12 @@ export class NetworkInstallation {
     return last;
   }
 
+  /** For how many milliseconds the lock of a running job holds. */
+  async lockLeftMs(task: string, id: string): Promise<number> {
+    if (this.#client === undefined) throw new Error('Redis has not been started');
+    return await this.#client.pttl(`${PREFIX}:{${task}}:${id}:lock`);
+  }
+
   /** Milliseconds until a job for this worker alone, submitted now, has ended. @throws Error when it needs more than `timeoutMs` */
   async takesJobs(name: WorkerName, timeoutMs: number): Promise<number> {
     const from = nowMs();
@@ -190,6 +211,7 @@ export class NetworkInstallation {
 
   /** Ends all processes, then the network. Safe to call twice. */
   async stop(): Promise<void> {
+    this.#client?.disconnect();
     const all = this.#redis === undefined ? this.#services : [...this.#services, this.#redis];
     try {
       await Promise.all(all.map((one) => (one.alive ? one.kill9() : one.exited)));

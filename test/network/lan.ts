@@ -1,4 +1,7 @@
-/** Several hosts on one machine: network namespaces on a bridge, each with an address of its own. For root on Linux. */
+/**
+ * Several hosts on one machine: network namespaces, each with an address of its own, on a bridge in another one, where no firewall of
+ * this machine (Docker's, for example) says what may pass. For root on Linux.
+ */
 import { execFileSync } from 'node:child_process';
 import { type Launch, startProcess, type TestProcess } from '../support/processes.ts';
 
@@ -24,14 +27,14 @@ export class Host {
   readonly name: string;
   readonly address: string;
   readonly #namespace: string;
-  /** The other end of its cable, on the bridge. */
-  readonly #port: string;
+  readonly #switch: string;
 
-  constructor(name: string, address: string, namespace: string, port: string) {
+  /** @param namespace its own @param hub where the other end of its cable is, under the host's name */
+  constructor(name: string, address: string, namespace: string, hub: string) {
     this.name = name;
     this.address = address;
     this.#namespace = namespace;
-    this.#port = port;
+    this.#switch = hub;
   }
 
   start(command: string, args: readonly string[], launch: Launch = {}): Promise<TestProcess> {
@@ -40,20 +43,20 @@ export class Host {
 
   /** Pulls the cable: the host sees that its link is down. */
   unplug(): void {
-    system('ip', 'link', 'set', this.#port, 'down');
+    system('ip', '-n', this.#switch, 'link', 'set', 'dev', this.name, 'down');
   }
 
   plug(): void {
-    system('ip', 'link', 'set', this.#port, 'up');
+    system('ip', '-n', this.#switch, 'link', 'set', 'dev', this.name, 'up');
   }
 
   /** A cut somewhere else on the way: every frame is dropped, and nobody is told. */
   silence(): void {
-    system('bridge', 'link', 'set', 'dev', this.#port, 'state', '0');
+    system('bridge', '-n', this.#switch, 'link', 'set', 'dev', this.name, 'state', '0');
   }
 
   unsilence(): void {
-    system('bridge', 'link', 'set', 'dev', this.#port, 'state', '3');
+    system('bridge', '-n', this.#switch, 'link', 'set', 'dev', this.name, 'state', '3');
   }
 
   /** Drops a share (0 to 1) of what arrives, and nothing of what is sent. */
@@ -73,13 +76,20 @@ export class Host {
 
   /** Limits both directions, such as `1mbit`. */
   limit(rate: string): void {
-    system('tc', 'qdisc', 'add', 'dev', this.#port, 'root', 'tbf', 'rate', rate, ...QUEUE);
-    system('tc', '-n', this.#namespace, 'qdisc', 'add', 'dev', 'eth0', 'root', 'tbf', 'rate', rate, ...QUEUE);
+    for (const end of this.#ends)
+      system('tc', '-n', end.namespace, 'qdisc', 'add', 'dev', end.device, 'root', 'tbf', 'rate', rate, ...QUEUE);
   }
 
   unlimit(): void {
-    system('tc', 'qdisc', 'del', 'dev', this.#port, 'root');
-    system('tc', '-n', this.#namespace, 'qdisc', 'del', 'dev', 'eth0', 'root');
+    for (const end of this.#ends) system('tc', '-n', end.namespace, 'qdisc', 'del', 'dev', end.device, 'root');
+  }
+
+  /** The two ends of its cable. */
+  get #ends() {
+    return [
+      { namespace: this.#switch, device: this.name },
+      { namespace: this.#namespace, device: 'eth0' },
+    ];
   }
 
   #iptables(...args: string[]): string {
@@ -92,11 +102,11 @@ export class Lan {
   /** Where this process is reached by the hosts. */
   readonly address: string;
   readonly #hosts = new Map<string, Host>();
-  readonly #bridge: string;
+  readonly #id: string;
   readonly #namespaces: string[] = [];
 
-  private constructor(bridge: string, address: string) {
-    this.#bridge = bridge;
+  private constructor(id: string, address: string) {
+    this.#id = id;
     this.address = address;
   }
 
@@ -119,10 +129,13 @@ export class Lan {
     const net = freeNetwork();
     const lan = new Lan(id, `${net}.${OWN_NUMBER}`);
     try {
-      system('ip', 'link', 'add', id, 'type', 'bridge', 'stp_state', '0');
+      lan.#addNamespace(id);
+      system('ip', '-n', id, 'link', 'add', 'name', 'bridge', 'type', 'bridge', 'stp_state', '0');
+      system('ip', '-n', id, 'link', 'set', 'dev', 'bridge', 'up');
+      lan.#connect('here', id);
       system('ip', 'addr', 'add', `${lan.address}/24`, 'dev', id);
-      system('ip', 'link', 'set', id, 'up');
-      for (const [index, name] of names.entries()) lan.#plugIn(name, `${net}.${index + 1}`, `${id}${name}`);
+      system('ip', 'link', 'set', 'dev', id, 'up');
+      for (const [index, name] of names.entries()) lan.#addHost(name, `${net}.${index + 1}`);
     } catch (error) {
       lan.remove();
       throw error;
@@ -139,18 +152,29 @@ export class Lan {
   /** Takes everything away, whatever state it is in. The processes of the hosts must have been ended. */
   remove(): void {
     for (const namespace of this.#namespaces.splice(0)) works(() => system('ip', 'netns', 'del', namespace));
-    works(() => system('ip', 'link', 'del', this.#bridge));
   }
 
-  #plugIn(name: string, address: string, id: string): void {
-    system('ip', 'netns', 'add', id);
-    this.#namespaces.push(id);
-    system('ip', 'link', 'add', id, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', id);
-    system('ip', 'link', 'set', id, 'master', this.#bridge);
-    system('ip', '-n', id, 'addr', 'add', `${address}/24`, 'dev', 'eth0');
-    for (const device of ['lo', 'eth0']) system('ip', '-n', id, 'link', 'set', device, 'up');
-    system('ip', 'link', 'set', id, 'up');
-    this.#hosts.set(name, new Host(name, address, id, id));
+  #addHost(name: string, address: string): void {
+    const namespace = `${this.#id}${name}`;
+    this.#addNamespace(namespace);
+    this.#connect(name, 'eth0', namespace);
+    system('ip', '-n', namespace, 'addr', 'add', `${address}/24`, 'dev', 'eth0');
+    for (const device of ['lo', 'eth0']) system('ip', '-n', namespace, 'link', 'set', 'dev', device, 'up');
+    this.#hosts.set(name, new Host(name, address, namespace, this.#id));
+  }
+
+  #addNamespace(name: string): void {
+    system('ip', 'netns', 'add', name);
+    this.#namespaces.push(name);
+  }
+
+  /** A cable from a port of the bridge to a device, in this process' namespace unless another is named. */
+  #connect(port: string, device: string, namespace?: string): void {
+    // A cable that lies in a namespace is gone with it.
+    const place = namespace === undefined ? ['netns', String(process.pid)] : ['netns', namespace];
+    system('ip', '-n', this.#id, 'link', 'add', 'name', port, 'type', 'veth', 'peer', 'name', device, ...place);
+    system('ip', '-n', this.#id, 'link', 'set', 'dev', port, 'master', 'bridge');
+    system('ip', '-n', this.#id, 'link', 'set', 'dev', port, 'up');
   }
 }
 
