@@ -52,7 +52,7 @@ export function loadConfig(environment: Environment = process.env) {
     }
   }
 
-  const redis = redisSettings(env, nodeType);
+  const redis = redisSettings(env, nodeType, dirs.root);
   if (source.nodeType !== undefined) checkRedis(redis, { nodeType, read, failed, fault });
   if (faults.length > 0) throw new ConfigError(faults);
   return deepFreeze({

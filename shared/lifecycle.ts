@@ -1,5 +1,5 @@
 /** How every service starts, tells PM2 that it is ready, and stops: once gently, at once when told twice. */
-import { ConfigError, messageOf } from './errors.ts';
+import { FastTaskError, messageOf } from './errors.ts';
 import type { Logger } from './logger.ts';
 
 export interface RunningService {
@@ -10,7 +10,7 @@ export interface RunningService {
 
 /**
  * Runs a service until SIGINT, SIGTERM or PM2's 'shutdown' message; then `stop`, then exit code 0. A second signal ends the
- * process at once with code 1. A fault of the configuration is printed line by line and ends it with code 1.
+ * process at once with code 1. A fault of the configuration, or of Redis, is printed and ends it with code 1.
  */
 export async function runService(name: string, start: () => Promise<RunningService>): Promise<void> {
   let service: RunningService | undefined;
@@ -43,7 +43,8 @@ export async function runService(name: string, start: () => Promise<RunningServi
 
 /** Writes why the process ends, and ends it: its supervisor starts it again. */
 function fail(name: string, service: RunningService | undefined, error: unknown): void {
-  if (error instanceof ConfigError) process.stderr.write(`${error.message}\n`);
+  // What was foreseen says in its own words what mends it.
+  if (service === undefined && error instanceof FastTaskError) process.stderr.write(`${error.message}\n`);
   else if (service === undefined)
     process.stderr.write(`${name}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
   else service.log.fatal({ reason: messageOf(error), stack: error instanceof Error ? error.stack : undefined }, 'service.failed');

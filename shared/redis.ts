@@ -1,10 +1,17 @@
 /** Connections to Redis: how a process reaches it, notices that it is gone, and waits no longer than it may. */
-import { Redis, type RedisOptions } from 'ioredis';
-import type { Config } from './config.ts';
+import { readFileSync } from 'node:fs';
+import type { ConnectionOptions } from 'node:tls';
+import { Cluster, Redis as Server } from 'ioredis';
+import type { RedisSettings } from './config-redis.ts';
 import { messageOf, RedisUnavailableError } from './errors.ts';
 import type { Logger } from './logger.ts';
+import { parseRedisUrl, type RedisAddress } from './redis-address.ts';
 
-export type { Redis } from 'ioredis';
+/** A connection for commands: to one server, or to all shards of a cluster. */
+export type Redis = Server | Cluster;
+
+/** A connection for what lasts, channels and blocking commands: to one server, also of a cluster. */
+export type RedisListener = Server;
 
 /** What a connection is for: its name in `CLIENT LIST`, and whether a caller would rather fail than wait. */
 export interface ConnectionPurpose {
@@ -30,42 +37,177 @@ const SILENCE_MS = 8000;
 /** How often an idle connection is asked for a sign of life, in milliseconds. */
 const PING_MS = 2000;
 
-/** Makes a connection that reconnects for ever: 50 ms after a loss, then twice as long each time, up to 1 s. */
-export function connectRedis(settings: Config['redis'], purpose: ConnectionPurpose, log: Logger): Redis {
-  const options = {
+/** How long one Sentinel may take to name the master, and the pause after all were asked in vain, in milliseconds. */
+const SENTINEL_ANSWER_MS = 1000;
+const SENTINEL_PAUSE_MS = 500;
+
+/** Pause before a command goes to the new place of its slot, or is tried again while there is none, in milliseconds. */
+const CLUSTER_PAUSE_MS = 50;
+
+/** What ioredis says of a command whose connection was lost. */
+const CONNECTION_LOST = 'Connection is closed.';
+
+/** 50 ms after a loss, then twice as long each time, up to 1 s. */
+const backOff = (attempt: number) => Math.min(1000, 50 * 2 ** Math.min(attempt - 1, 5));
+
+/** Makes a connection for commands. It reconnects for ever. */
+export function connectRedis(settings: RedisSettings, purpose: ConnectionPurpose, log: Logger): Redis {
+  const address = addressOf(settings);
+  if (address.kind !== 'cluster') return connectServer(address, settings, purpose, log);
+  const cluster = new PatientCluster([...address.nodes], {
+    clusterRetryStrategy: backOff,
+    retryDelayOnFailover: CLUSTER_PAUSE_MS,
+    retryDelayOnClusterDown: CLUSTER_PAUSE_MS,
+    retryDelayOnMoved: CLUSTER_PAUSE_MS,
+    // Nodes are known by what CLUSTER SLOTS says of them, be it a name or an address.
+    dnsLookup: (host, callback) => callback(null, host),
+    redisOptions: optionsOf(address, settings, purpose),
+  });
+  const report = reporterOf(purpose, log);
+  cluster.on('error', (error: Error & { lastNodeError?: Error }) => report.failed(error.lastNodeError ?? error));
+  cluster.on('node error', report.failed);
+  cluster.on('+node', (node: Server) => node.once('ready', report.restored));
+  return cluster;
+}
+
+/**
+ * Makes a connection for what lasts. It reconnects for ever; on a cluster to one node after the other, starting with any: messages reach
+ * all of them, and of a key `followMove` finds the right one.
+ */
+export function connectListener(settings: RedisSettings, purpose: ConnectionPurpose, log: Logger): RedisListener {
+  const address = addressOf(settings);
+  const listener = connectServer(address, settings, purpose, log);
+  if (!purpose.blocking) keepAsking(listener);
+  return listener;
+}
+
+function connectServer(address: RedisAddress, settings: RedisSettings, purpose: ConnectionPurpose, log: Logger): Server {
+  const report = reporterOf(purpose, log);
+  const { nodes } = address;
+  let turn = address.kind === 'cluster' ? Math.floor(Math.random() * nodes.length) : 0;
+  const nextNode = () => nodes[turn++ % nodes.length] ?? nodes[0];
+  const server: Server = new Server({
+    ...optionsOf(address, settings, purpose),
+    ...(address.kind === 'sentinel' ? sentinelOptionsOf(address, settings, report) : nextNode()),
+    retryStrategy: (attempt) => {
+      // Of a cluster another node, which knows more than one that was lost; but first the one that followMove named.
+      if (address.kind === 'cluster' && !following.delete(server)) Object.assign(server.options, nextNode());
+      return backOff(attempt);
+    },
+  });
+  server.on('error', report.failed);
+  server.on('ready', report.restored);
+  return server;
+}
+
+/** Where Redis is, for this node. */
+function addressOf({ url, host, port, password }: RedisSettings): RedisAddress {
+  return url === undefined ? { kind: 'server', nodes: [{ host, port }], password, tls: false, db: 0 } : parseRedisUrl(url);
+}
+
+function optionsOf({ kind, username, password, db, tls }: RedisAddress, settings: RedisSettings, purpose: ConnectionPurpose) {
+  return {
     connectionName: purpose.name,
     maxRetriesPerRequest: null,
     connectTimeout: 5000,
     keepAlive: 10_000,
     socketTimeout: SILENCE_MS,
-    retryStrategy: (attempt) => Math.min(1000, 50 * 2 ** Math.min(attempt - 1, 5)),
     ...(purpose.commandTimeoutMs === undefined ? {} : { commandTimeout: purpose.commandTimeoutMs }),
-  } satisfies RedisOptions;
-  const redis =
-    settings.url === undefined
-      ? new Redis({ ...options, host: settings.host, port: settings.port, password: settings.password })
-      : new Redis(settings.url, options);
+    ...(username === undefined ? {} : { username }),
+    ...(password === undefined ? {} : { password }),
+    ...(tls ? { tls: tlsOf(settings) } : {}),
+    ...(kind === 'cluster' ? {} : { db }),
+  };
+}
+
+function sentinelOptionsOf({ nodes, master, sentinel = {}, tls }: RedisAddress, settings: RedisSettings, report: Reporter) {
+  return {
+    sentinels: [...nodes],
+    name: master ?? '',
+    ...(sentinel.username === undefined ? {} : { sentinelUsername: sentinel.username }),
+    ...(sentinel.password === undefined ? {} : { sentinelPassword: sentinel.password }),
+    ...(tls ? { enableTLSForSentinelMode: true, sentinelTLS: tlsOf(settings) } : {}),
+    sentinelCommandTimeout: SENTINEL_ANSWER_MS,
+    sentinelRetryStrategy: () => SENTINEL_PAUSE_MS,
+    // A master that has become a replica: ask the Sentinels again, and send the command there.
+    reconnectOnError: (error: Error) => {
+      if (!error.message.includes('READONLY')) return false;
+      report.failed(error);
+      return 2 as const;
+    },
+  };
+}
+
+function tlsOf({ tls = {} }: RedisSettings): ConnectionOptions {
+  return Object.fromEntries(Object.entries(tls).map(([name, file]) => [name, readFileSync(file)]));
+}
+
+/** A cluster's client that keeps a command until a shard takes it: ioredis gives up after 16 tries, and at once when no node is left. */
+class PatientCluster extends Cluster {
+  #closed = false;
+
+  override disconnect(reconnect = false): void {
+    this.#closed ||= !reconnect;
+    super.disconnect(reconnect);
+  }
+
+  override handleError(error: Error, _tries: { value?: number }, handlers: { connectionClosed: () => void }): void {
+    if (error.message === CONNECTION_LOST && this.status !== 'ready' && !this.#closed) handlers.connectionClosed();
+    else super.handleError(error, {}, handlers);
+  }
+}
+
+/** Whether keys lie on several shards, so that one command may only name those of one slot. */
+export function isCluster(redis: Redis): redis is Cluster {
+  return redis instanceof Cluster;
+}
+
+/** The servers behind a connection that take writes. */
+export function mastersOf(redis: Redis): Server[] {
+  return isCluster(redis) ? redis.nodes('master') : [redis];
+}
+
+/** Connections that are on their way to the node that a MOVED named. */
+const following = new WeakSet<RedisListener>();
+
+/** Goes to the node that a cluster's MOVED names. @returns whether the error was one */
+export function followMove(listener: RedisListener, error: unknown): boolean {
+  const [, host, port] = /^MOVED \d+ (.*):(\d+)$/.exec(messageOf(error)) ?? [];
+  if (port === undefined) return false;
+  // Without a name it is another port of the same machine.
+  Object.assign(listener.options, { port: Number(port), ...(host ? { host } : {}) });
+  following.add(listener);
+  listener.disconnect(true);
+  return true;
+}
+
+interface Reporter {
+  failed: (error: Error) => void;
+  restored: () => void;
+}
+
+/** One line for each new reason: a reconnecting client repeats the same one every second. */
+function reporterOf({ name }: ConnectionPurpose, log: Logger): Reporter {
   let reported = '';
-  redis.on('error', (error: Error) => {
-    // One line for each new reason: a reconnecting client repeats the same one every second.
-    if (error.message === reported) return;
-    reported = error.message;
-    log.warn({ connection: purpose.name, reason: error.message }, 'redis.connection_failed');
-  });
-  redis.on('ready', () => {
-    if (reported !== '') log.info({ connection: purpose.name }, 'redis.connection_restored');
-    reported = '';
-  });
-  if (!purpose.blocking) keepAsking(redis);
-  return redis;
+  return {
+    failed: ({ message }) => {
+      if (message === reported) return;
+      reported = message;
+      log.warn({ connection: name, reason: message }, 'redis.connection_failed');
+    },
+    restored: () => {
+      if (reported !== '') log.info({ connection: name }, 'redis.connection_restored');
+      reported = '';
+    },
+  };
 }
 
 /** Sends a ping now and then, so that silence is noticed on a connection that only listens. */
-function keepAsking(redis: Redis): void {
+function keepAsking(listener: RedisListener): void {
   const timer = setInterval(() => {
-    if (redis.status === 'ready') redis.ping().catch(() => {});
+    if (listener.status === 'ready') listener.ping().catch(() => {});
   }, PING_MS).unref();
-  redis.once('end', () => clearInterval(timer));
+  listener.once('end', () => clearInterval(timer));
 }
 
 /**
@@ -97,7 +239,7 @@ function untilReady(redis: Redis): Promise<void> {
 
 /** Replies and client errors that mean "not now" rather than "never": Redis' error codes, and ioredis' own messages. */
 const UNAVAILABLE =
-  /^(OOM|LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|MISCONF|NOREPLICAS|NOAUTH|WRONGPASS|UNKILLABLE)\b|Command timed out|Connection is closed|Stream isn't writeable|max retries per request|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENOTFOUND/;
+  /^(OOM|LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|MOVED|ASK|BUSY|MISCONF|NOREPLICAS|NOAUTH|WRONGPASS|UNKILLABLE|UNBLOCKED)\b|Command timed out|Connection is closed|Stream isn't writeable|max retries per request|Command aborted due to connection close|Failed to refresh slots cache|None of startup nodes|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENOTFOUND/;
 
 /** Whether Redis is gone, full or busy, so that the same work may go through later. */
 export function isUnavailable(error: unknown): boolean {

@@ -5,21 +5,26 @@ import type { Config } from '../../shared/config.ts';
 import { messageOf, RedisUnavailableError } from '../../shared/errors.ts';
 import { Jobs } from '../../shared/jobs.ts';
 import type { Logger } from '../../shared/logger.ts';
-import { API_COMMAND_TIMEOUT_MS, connectRedis, disconnectRedis, type Redis } from '../../shared/redis.ts';
+import {
+  API_COMMAND_TIMEOUT_MS,
+  connectListener,
+  connectRedis,
+  disconnectRedis,
+  type Redis,
+  type RedisListener,
+} from '../../shared/redis.ts';
 import { RegistryView } from '../../shared/registry.ts';
 import { ReplyListener } from '../../shared/replies.ts';
-import { obtainRunningId } from '../../shared/running-id.ts';
 import { Access } from './access.ts';
 import { Audit } from './audit.ts';
+import { Membership } from './membership.ts';
+import { RegistryUpkeep } from './registry-upkeep.ts';
 import { Validators } from './validation.ts';
 import { Waiters } from './waiters.ts';
 
 const MAX_LISTENERS = 1_000_000;
 
 const SETTLE_POLL_MS = 10;
-
-/** How long until the running id is asked for again after a failure, in milliseconds. */
-const RETRY_MS = 1000;
 
 export class Backend {
   readonly config: Config;
@@ -32,30 +37,41 @@ export class Backend {
   readonly waiters = new Waiters();
   /** Requests being answered carry on, but nobody should send new ones here. */
   stopping = false;
-  readonly #subscriber: Redis;
+  readonly #subscriber: RedisListener;
   readonly #log: Logger;
+  readonly #membership: Membership;
+  readonly #upkeep: RegistryUpkeep;
   #jobs: Jobs | undefined;
-  #retry: NodeJS.Timeout | undefined;
 
   constructor(config: Config, log: Logger) {
     this.config = config;
     this.#log = log;
     this.redis = connectRedis(config.redis, { name: 'api', commandTimeoutMs: API_COMMAND_TIMEOUT_MS }, log);
-    this.#subscriber = connectRedis(config.redis, { name: 'api:subscriber' }, log);
+    this.#subscriber = connectListener(config.redis, { name: 'api:subscriber' }, log);
     // While Redis is away, every request listens for its return. (BullMQ adds to the number, so 0 would not mean "any".)
     this.redis.setMaxListeners(MAX_LISTENERS);
     this.registry = new RegistryView(this.redis, this.#subscriber, config.redis.prefix, log);
     this.replies = new ReplyListener(this.#subscriber, config.redis.prefix, randomUUID());
     this.access = new Access(config, this.redis, log);
     this.audit = new Audit(config, log);
+    this.#membership = new Membership({ redis: this.redis, config, log, onRunningId: (id) => this.#serveJobsOf(id) });
+    this.#upkeep = new RegistryUpkeep({
+      redis: this.redis,
+      prefix: config.redis.prefix,
+      registry: this.registry,
+      expiresSeconds: config.registryExpiresSeconds,
+      resultExpiresSeconds: config.consumer.resultExpiresSeconds,
+      jobs: () => this.jobs,
+      log,
+    });
   }
 
   /** Starts to follow Redis; returns at once, also while it is away. */
   start(): void {
     this.registry.start();
     this.replies.start();
-    this.redis.on('ready', this.#learnRunningId);
-    if (this.redis.status === 'ready') this.#learnRunningId();
+    this.redis.on('ready', this.#refreshRegistry);
+    this.#membership.start();
   }
 
   /** Waits until jobs can be served, at most `ms` milliseconds: Redis may be late, and then the API answers that it is. */
@@ -66,8 +82,12 @@ export class Backend {
 
   /** @throws RedisUnavailableError until Redis has told the running id */
   get jobs(): Jobs {
-    if (this.#jobs === undefined) throw new RedisUnavailableError('the running id is not known yet');
+    if (this.#jobs === undefined) throw new RedisUnavailableError(this.#noJobs);
     return this.#jobs;
+  }
+
+  get #noJobs(): string {
+    return this.#membership.refusal ?? 'the running id is not known yet';
   }
 
   /** Why this process cannot serve jobs now, or undefined when it can. Waits at most for one answer of Redis. */
@@ -79,29 +99,27 @@ export class Backend {
     } catch (error) {
       return `Redis does not answer: ${messageOf(error)}`;
     }
-    if (this.#jobs === undefined) return 'the running id is not known yet';
+    if (this.#jobs === undefined) return this.#noJobs;
     return this.registry.loaded ? undefined : 'the registry is not loaded yet';
   }
 
-  // Asked at every new connection: a Redis that has lost its data gives another one, and all processes must use the same.
-  readonly #learnRunningId = (): void => {
-    clearTimeout(this.#retry);
-    this.#obtainRunningId().catch((error) => {
-      this.#log.warn({ reason: messageOf(error) }, 'running_id.failed');
-      this.#retry = setTimeout(this.#learnRunningId, RETRY_MS);
-    });
-    void this.registry.refresh();
-  };
+  readonly #refreshRegistry = (): void => void this.registry.refresh();
 
-  async #obtainRunningId(): Promise<void> {
-    const { redis, consumer, runningId: configured } = this.config;
-    const runningId = await obtainRunningId(this.redis, redis.prefix, configured);
+  #serveJobsOf(runningId: string | undefined): void {
+    const { redis, consumer } = this.config;
     const before = this.#jobs;
-    if (before?.runningId === runningId) return;
-    this.#jobs = new Jobs({ redis: this.redis, prefix: redis.prefix, runningId, resultExpiresSeconds: consumer.resultExpiresSeconds });
-    this.#log.setBindings({ runningId });
-    this.#log.info('running_id.obtained');
-    await before?.close();
+    this.#jobs =
+      runningId === undefined
+        ? undefined
+        : new Jobs({ redis: this.redis, prefix: redis.prefix, runningId, resultExpiresSeconds: consumer.resultExpiresSeconds });
+    if (runningId === undefined) {
+      this.#upkeep.stop();
+    } else {
+      this.#log.setBindings({ runningId });
+      this.#log.info('running_id.obtained');
+      this.#upkeep.start();
+    }
+    before?.close().catch((error) => this.#log.debug({ reason: messageOf(error) }, 'jobs.close_failed'));
   }
 
   /** Wakes whoever waits for a job: they answer with what is known. */
@@ -113,8 +131,9 @@ export class Backend {
   /** Ends every connection. Safe to call twice. */
   stop(): void {
     this.release();
-    clearTimeout(this.#retry);
-    this.redis.off('ready', this.#learnRunningId);
+    this.redis.off('ready', this.#refreshRegistry);
+    this.#membership.stop();
+    this.#upkeep.stop();
     this.registry.stop();
     this.replies.stop();
     this.audit.close();

@@ -39,7 +39,8 @@ async function main(): Promise<void> {
     process.exit(0);
   };
   const crash = (error: unknown) => {
-    log.fatal({ reason: messageOf(error), stack: error instanceof Error ? error.stack : undefined }, 'api.crashed');
+    const stack = error instanceof Error && !(error instanceof FastTaskError) ? { stack: error.stack } : {};
+    log.fatal({ reason: messageOf(error), ...stack }, 'api.crashed');
     setTimeout(() => process.exit(1), CRASH_MS);
     backend.release();
     void server.stop().then(() => process.exit(1));

@@ -1,16 +1,10 @@
-/**
- * Fills free slots from lanes: never more running jobs than slots, lanes in turn, no polling. One blocking BZPOPMIN over
- * all lanes' markers wakes it; while every slot is taken it does not listen, so that idle nodes get the wake-ups.
- */
+/** Fills free slots from lanes: never more running jobs than slots, lanes in turn, no polling. The lanes' markers wake it. */
 import { randomUUID } from 'node:crypto';
-import { setTimeout as pause } from 'node:timers/promises';
 import { messageOf } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/logger.ts';
 import type { Redis } from '../../shared/redis.ts';
 import type { Claim, Lane } from './lane.ts';
-
-/** Seconds after which all lanes are looked at again, in case a wake-up got lost with the consumer that took it. */
-const SAFETY_SECONDS = 5;
+import { type Listening, MarkerListener } from './marker-listener.ts';
 
 /** While one lane keeps all slots busy: how often the others are asked for work, in milliseconds. */
 const PROBE_MS = 20;
@@ -22,8 +16,8 @@ export interface DispatcherOptions {
   lanes: readonly Lane[];
   slots: number;
   redis: Redis;
-  /** A connection of its own: it spends its life in BZPOPMIN. */
-  blocking: Redis;
+  /** What it is woken by; together they are all lanes. */
+  listeners: readonly Listening[];
   log: Logger;
   /**
    * Runs a job to its end. `mayFetchNext()` says whether the completion may take the lane's next job with it; what it took
@@ -35,25 +29,29 @@ export interface DispatcherOptions {
 export class Dispatcher {
   readonly #options: DispatcherOptions;
   readonly #lanes: readonly Lane[];
+  readonly #listeners: readonly MarkerListener[];
   readonly #instance = randomUUID().slice(0, 8);
   #free: number;
   #turn = 0;
   #tokens = 0;
   #stopping = false;
-  #listening: Promise<void> | undefined;
-  #wakeListener: (() => void) | undefined;
   #busy = new Set<Promise<void>>();
   #probedAt = 0;
-  #heardAt = performance.now();
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
     this.#lanes = options.lanes;
     this.#free = options.slots;
-    // While Redis was away there was nothing to hear.
-    options.blocking.on('ready', () => {
-      this.#heardAt = performance.now();
-    });
+    this.#listeners = options.listeners.map(
+      (listening) =>
+        new MarkerListener({
+          ...listening,
+          full: () => this.full,
+          onMarker: (lane, due) => this.#onMarker(lane, due),
+          onSilence: (lanes) => this.#onSilence(lanes),
+          log: options.log,
+        }),
+    );
     for (const lane of this.#lanes) lane.onDue = () => this.#onDue(lane);
   }
 
@@ -62,28 +60,25 @@ export class Dispatcher {
     return this.#free === 0;
   }
 
-  /** For how many milliseconds it has heard nothing from Redis although it listens: at the most the safety interval, normally. */
+  /** For how many milliseconds a listener has heard nothing from Redis although it listens. */
   get silentMs(): number {
-    const listens = !this.full && !this.#stopping && this.#lanes.length > 0 && this.#options.blocking.status === 'ready';
-    return listens ? performance.now() - this.#heardAt : 0;
+    return this.#stopping ? 0 : Math.max(0, ...this.#listeners.map(({ silentMs }) => silentMs));
   }
 
-  /** Makes the connection that it listens on anew. */
+  /** Makes the connections that it listens on anew. */
   reconnect(): void {
-    this.#options.blocking.disconnect(true);
+    for (const listener of this.#listeners) listener.reconnect();
   }
 
   start(): void {
-    this.#listening ??= this.#listen();
+    for (const listener of this.#listeners) listener.start();
     this.#pump();
   }
 
   /** Takes nothing new. Resolves when no fetch is under way; jobs already taken go on. Safe to call twice. */
   async stop(): Promise<void> {
     this.#stopping = true;
-    this.#wakeListener?.();
-    this.#options.blocking.disconnect();
-    await this.#listening;
+    await Promise.all(this.#listeners.map((listener) => listener.stop()));
   }
 
   /** Resolves when no job runs and none is being fetched. */
@@ -99,7 +94,7 @@ export class Dispatcher {
       const slot = this.#fill(lane).finally(() => this.#busy.delete(slot));
       this.#busy.add(slot);
     }
-    if (this.#free > 0) this.#wakeListener?.();
+    if (this.#free > 0) for (const listener of this.#listeners) listener.resume();
   }
 
   /** The next lane in turn that may have work and is not being asked already. */
@@ -165,44 +160,16 @@ export class Dispatcher {
     this.#options.redis.zadd(lane.markerKey, 'NX', 0, '0').catch(() => {});
   }
 
-  /** Waits for markers, as long as there is a free slot. */
-  async #listen(): Promise<void> {
-    const markers = this.#lanes.map((lane) => lane.markerKey);
-    while (!this.#stopping) {
-      if (this.full || markers.length === 0) {
-        await new Promise<void>((resolve) => {
-          this.#wakeListener = resolve;
-        });
-        this.#wakeListener = undefined;
-        this.#heardAt = performance.now();
-        continue;
-      }
-      try {
-        const popped = await this.#options.blocking.bzpopmin(...markers, SAFETY_SECONDS);
-        this.#heardAt = performance.now();
-        this.#onMarker(popped);
-      } catch (error) {
-        if (this.#stopping) break;
-        this.#options.log.debug({ reason: messageOf(error) }, 'dispatcher.wait_failed');
-        await pause(REFUSED_PAUSE_MS);
-      }
-    }
-  }
-
-  #onMarker(popped: [string, string, string] | null): void {
-    if (popped === null) {
-      for (const lane of this.#lanes) lane.wake();
-      return this.#pump();
-    }
-    const [key, , score] = popped;
-    const lane = this.#lanes.find(({ markerKey }) => markerKey === key);
-    if (lane === undefined) return;
-    // A score above 0 is the time at which a delayed job is due.
-    const due = Number(score);
+  #onMarker(lane: Lane, due: number): void {
     if (due > Date.now()) return lane.wakeAt(due);
     lane.wake();
     if (this.full || this.#stopping) this.#handOn(lane);
     else this.#pump();
+  }
+
+  #onSilence(lanes: readonly Lane[]): void {
+    for (const lane of lanes) lane.wake();
+    this.#pump();
   }
 
   /** A completion may bring the next job of its lane along, unless another lane has work: lanes take turns. */
@@ -215,13 +182,17 @@ export class Dispatcher {
   /** With all slots taken nobody listens for markers, so the other lanes' are looked at. */
   async #probe(lane: Lane): Promise<void> {
     this.#probedAt = Date.now();
-    const others = this.#lanes.filter((other) => other !== lane);
-    if (others.length === 0) return;
     try {
-      const marked = await this.#options.redis.exists(...others.map(({ markerKey }) => markerKey));
-      if (marked > 0) for (const other of others) other.wake();
+      await Promise.all(this.#listeners.map(({ lanes }) => this.#lookAt(lanes.filter((other) => other !== lane))));
     } catch (error) {
       this.#options.log.debug({ reason: messageOf(error) }, 'dispatcher.probe_failed');
     }
+  }
+
+  /** Wakes lanes if one of them has a marker. They are lanes of one listener, so that one command may name them. */
+  async #lookAt(lanes: readonly Lane[]): Promise<void> {
+    if (lanes.length === 0) return;
+    const marked = await this.#options.redis.exists(...lanes.map(({ markerKey }) => markerKey));
+    if (marked > 0) for (const lane of lanes) lane.wake();
   }
 }

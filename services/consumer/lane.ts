@@ -1,6 +1,6 @@
 /** A lane: this consumer's view of one task's queue. With dispatcher.ts, all that knows BullMQ's Worker. */
 import { setTimeout as pause } from 'node:timers/promises';
-import { Job, type JobJson, UnrecoverableError, Worker } from 'bullmq';
+import { createRedisBackend, Job, type JobJson, UnrecoverableError, Worker } from 'bullmq';
 import { messageOf } from '../../shared/errors.ts';
 import { taskKeys } from '../../shared/job-scripts.ts';
 import type { JobData } from '../../shared/jobs.ts';
@@ -95,7 +95,7 @@ export class Lane {
     this.#stamp = options.stamp;
     this.#log = options.log;
     this.markerKey = taskKeys(options.prefix, options.task.name).marker;
-    this.#worker = new Worker(`{${options.task.name}}`, null, {
+    const settings = {
       connection: options.redis,
       prefix: options.prefix,
       autorun: false,
@@ -103,7 +103,9 @@ export class Lane {
       lockDuration: LOCK_MS,
       stalledInterval: STALLED_CHECK_MS,
       maxStalledCount: MAX_LOSSES,
-    });
+    };
+    // Without the blocking connection that a Worker otherwise opens: the dispatcher listens for all lanes.
+    this.#worker = new Worker(`{${options.task.name}}`, null, settings, (name, opts) => createRedisBackend(name, opts));
     this.#worker.on('error', (error) => options.log.debug({ task: options.task.name, reason: error.message }, 'lane.failed'));
     this.#worker.on('stalled', options.onStalled);
   }

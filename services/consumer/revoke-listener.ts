@@ -1,17 +1,17 @@
 import { revokeChannel } from '../../shared/job-scripts.ts';
-import type { Redis } from '../../shared/redis.ts';
+import type { RedisListener } from '../../shared/redis.ts';
 
 /**
  * Listens for revokes. A message that is missed (a connection lost at that moment) is made up for by the job's lock, which
  * the revoke took away: its next renewal ends the job.
  */
 export class RevokeListener {
-  readonly #subscriber: Redis;
+  readonly #subscriber: RedisListener;
   readonly #channel: string;
   readonly #onRevoke: (id: string) => void;
 
   /** @param subscriber a connection of its own */
-  constructor(subscriber: Redis, prefix: string, onRevoke: (id: string) => void) {
+  constructor(subscriber: RedisListener, prefix: string, onRevoke: (id: string) => void) {
     this.#subscriber = subscriber;
     this.#channel = revokeChannel(prefix);
     this.#onRevoke = onRevoke;

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { isRecentRedis } from '../../shared/redis-server-check.ts';
 
 const run = promisify(execFile);
 
@@ -14,9 +15,6 @@ export interface RedisServer {
 
 /** Names of the server program, the one with the freer licence first. */
 const serverNames = ['valkey-server', 'redis-server'] as const;
-
-/** BullMQ's scripts need it. */
-const OLDEST = [6, 2] as const;
 
 /** The folder inside `dir` that holds an unpacked server. */
 export function unpackedDir(dir: string): string {
@@ -61,15 +59,10 @@ async function checked(command: string, env: Record<string, string>): Promise<Re
   try {
     const { stdout } = await run(command, ['--version'], { ...(Object.keys(env).length > 0 && { env }), timeout: 10_000 });
     const version = /v=(\d+\.\d+\.\d+)/.exec(stdout)?.[1];
-    return version !== undefined && isRecent(version) ? { command, env, version } : undefined;
+    return version !== undefined && isRecentRedis(version) ? { command, env, version } : undefined;
   } catch {
     return undefined;
   }
-}
-
-function isRecent(version: string): boolean {
-  const [major = 0, minor = 0] = version.split('.').map(Number);
-  return major > OLDEST[0] || (major === OLDEST[0] && minor >= OLDEST[1]);
 }
 
 /** Debian puts libraries into a folder named after the machine, such as usr/lib/x86_64-linux-gnu. */

@@ -3,6 +3,7 @@ import { end } from '../../shared/ending.ts';
 import { ensureRedis } from '../redis/ensure.ts';
 import { addressOf } from './address.ts';
 import { type App, REDIS_CONF_DIGEST } from './apps.ts';
+import { checkExternalRedis } from './external-redis.ts';
 import { type Installation, ours } from './installation.ts';
 import { checkPorts } from './listening.ts';
 import { orphansOf } from './orphans.ts';
@@ -24,6 +25,7 @@ export async function start(node: Installation): Promise<void> {
   const running = ours(await pm2.list());
   if (running.length === 0) await endOrphans(node);
   await checkPorts(config, running);
+  await checkExternalRedis(node);
 
   const preparation = await prepare(config, environment, (dir) => ensureRedis({ dir, log: say }), say);
   const { apps } = preparation;

@@ -55,7 +55,7 @@ async function done(queue: TestQueue): Promise<number> {
 }
 
 async function main(): Promise<void> {
-  const queue = await TestQueue.start(['appendonly no']);
+  const queue = await TestQueue.start({ args: ['appendonly no'] });
   try {
     // At its own level the consumer would print a line for each job, and this process keep it.
     const consumer = await queue.consumer({ WORKER_CONCURRENCY: '2', LOG_LEVEL: 'info', RESULT_EXPIRES: '100000' });

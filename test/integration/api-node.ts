@@ -6,7 +6,7 @@ import { projectDir } from '../../shared/config.ts';
 import { apiClient, jobOf } from '../support/https.ts';
 import { freePort } from '../support/ports.ts';
 import { startService, type TestProcess } from '../support/processes.ts';
-import { startRedis, type TestRedis } from '../support/redis.ts';
+import { type RedisWish, startRedis, type TestRedis } from '../support/redis.ts';
 import { tempDir } from '../support/temp.ts';
 import { until } from '../support/until.ts';
 
@@ -34,8 +34,8 @@ export interface ApiNode {
 }
 
 /** Starts Redis and the API; the API answers when this returns. */
-export async function startApiNode(more: Record<string, string> = {}): Promise<ApiNode> {
-  const redis = await startRedis();
+export async function startApiNode(more: Record<string, string> = {}, wish: RedisWish = {}): Promise<ApiNode> {
+  const redis = await startRedis(wish);
   const files = tempDir('files');
   const tasks = join(files, 'tasks');
   mkdirSync(tasks);
@@ -50,8 +50,7 @@ export async function startApiNode(more: Record<string, string> = {}): Promise<A
     NODE_TYPE: 'single_node',
     FILES_DIR: files,
     TASKS_DIR: tasks,
-    TASK_QUEUE_PORT: String(redis.port),
-    TASK_QUEUE_PASSWD: redis.password,
+    ...redis.env,
     WORKER_CONCURRENCY: '2',
     SOFT_TIME_LIMIT: '20',
     TIME_LIMIT: '25',

@@ -124,9 +124,8 @@ test('a task whose schema cannot be compiled is a 500 with an id, and harms no o
   const { connectRedis } = await import('../../shared/redis.ts');
   const { publishTask } = await import('../../shared/registry.ts');
   const { createLogger } = await import('../../shared/logger.ts');
-  const settings = { url: node.redis.url, embedded: false, listenHost: '', host: '', port: 0, password: '', prefix: 'fasttask' };
-  const redis = connectRedis(settings, { name: 'test' }, createLogger('silent', { service: 'test' }));
-  await publishTask(redis, 'fasttask', { name: 'odd', description: 'x', params: { type: 'nmber' }, result: {}, digest: 'odd' });
+  const redis = connectRedis(node.redis.settings, { name: 'test' }, createLogger('silent', { service: 'test' }));
+  await publishTask(redis, 'fasttask', { name: 'odd', description: 'x', params: { type: 'nmber' }, result: {}, digest: 'odd' }, 60);
   redis.disconnect();
   const answer = await until(
     async () => {

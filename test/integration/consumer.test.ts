@@ -196,7 +196,7 @@ it('forgets results after RESULT_EXPIRES: at once to readers, soon afterwards in
     const id = await short.submit('noop');
     expect((await short.ends(id)).state).toBe('SUCCESS');
     await until(async () => (await short.check(id)) === undefined, { what: 'the result to expire', timeoutMs: 1500 });
-    await until(async () => (await short.redis.keys('*noop*:*-noop-*')).length === 0, { what: 'its memory to be freed', timeoutMs: 3000 });
+    await until(async () => (await short.keys('*noop*:*-noop-*')).length === 0, { what: 'its memory to be freed', timeoutMs: 3000 });
   } finally {
     await short.stop();
   }

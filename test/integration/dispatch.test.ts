@@ -152,7 +152,8 @@ it('keeps every promise of revoke when revokes race with starts and ends', async
     expect(view?.state).toBe(outcome === 'ended' ? 'SUCCESS' : 'REVOKED');
   }
   // A revoked job that was fetched is being dropped.
-  await until(async () => (await queue.jobs.counts('noted_a')).active === 0, { what: 'the last ones to be dropped' });
+  const marked = () => queue.redis.scard('fasttask:{noted_a}:marked');
+  await until(async () => (await marked()) + (await queue.jobs.counts('noted_a')).active === 0, { what: 'the last ones to be dropped' });
   const counts = await queue.jobs.counts('noted_a');
   expect(counts).toMatchObject({ waiting: 0, active: 0, delayed: 0, held: 0, failed: 0 });
   expect(counts.succeeded + counts.revoked).toBe(400);

@@ -27,7 +27,7 @@ async function acknowledgedUntilKill(on: TestQueue, count: number): Promise<{ id
 
 describe('a kill -9 of Redis', () => {
   it('loses nothing acknowledged with appendfsync always', async () => {
-    queue = await TestQueue.start(['appendfsync always']);
+    queue = await TestQueue.start({ args: ['appendfsync always'] });
     await (await queue.consumer()).stop();
     const acknowledged = await acknowledgedUntilKill(queue, 300);
     for (const { id } of acknowledged) expect((await queue.check(id))?.state).toBe('PENDING');
@@ -38,7 +38,7 @@ describe('a kill -9 of Redis', () => {
   });
 
   it('loses at most the last second with appendfsync everysec', async () => {
-    queue = await TestQueue.start(['appendfsync everysec']);
+    queue = await TestQueue.start({ args: ['appendfsync everysec'] });
     await (await queue.consumer()).stop();
     const acknowledged = await acknowledgedUntilKill(queue, 300);
     const last = Math.max(...acknowledged.map(({ at }) => at));
@@ -53,15 +53,17 @@ describe('a kill -9 of Redis', () => {
 it('a Redis at maxmemory refuses new jobs whole, and takes them again when there is room', async () => {
   queue = await TestQueue.start();
   await queue.consumer();
-  const used = Number(/used_memory:(\d+)/.exec(await queue.redis.info('memory'))?.[1]);
-  await queue.redis.config('SET', 'maxmemory', used + 200_000);
+  await queue.server.onMasters(async (server) => {
+    const used = Number(/used_memory:(\d+)/.exec(await server.info('memory'))?.[1]);
+    await server.config('SET', 'maxmemory', used + 200_000);
+  });
   const ids: string[] = [];
   await expect(
     (async () => {
       for (;;) ids.push(await queue.submit('wait', { seconds: 0, filler: 'x'.repeat(5000) }));
     })(),
   ).rejects.toMatchObject({ code: 'redis_unavailable', status: 503 });
-  await queue.redis.config('SET', 'maxmemory', 0);
+  await queue.server.onMasters((server) => server.config('SET', 'maxmemory', 0));
   const on = queue;
   await until(() => on.ended(ids), { what: 'the accepted jobs to end' });
   for (const id of ids) expect((await queue.check(id))?.state).toBe('SUCCESS');

@@ -98,8 +98,10 @@ it('takes jobs again within 10 s after Redis was away, frozen, or cut the connec
   await new Promise((resolve) => setTimeout(resolve, 12_000));
   queue.server.resume();
   await takesJobs();
-  for (const type of ['normal', 'pubsub']) await queue.redis.call('CLIENT', 'KILL', 'TYPE', type, 'SKIPME', 'yes');
-  await queue.redis.script('FLUSH');
+  await queue.server.onMasters(async (server) => {
+    for (const type of ['normal', 'pubsub']) await server.call('CLIENT', 'KILL', 'TYPE', type, 'SKIPME', 'yes');
+    await server.script('FLUSH');
+  });
   await takesJobs();
   expect(consumer.alive).toBe(true);
 }, 60_000);

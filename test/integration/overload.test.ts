@@ -1,6 +1,7 @@
 import { type TLSSocket, connect as tlsConnect } from 'node:tls';
-import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createLogger } from '../../shared/logger.ts';
+import { connectRedis, mastersOf } from '../../shared/redis.ts';
 import { apiClient, jobOf } from '../support/https.ts';
 import { until } from '../support/until.ts';
 import { type ApiNode, startApiNode } from './api-node.ts';
@@ -98,8 +99,7 @@ describe('queues that are full', () => {
     const waiting = async () =>
       (await node.api.post('/status_info', { fields: ['pending_task_count'] })).body as { pending_task_count: Record<string, number> };
     const before = (await waiting()).pending_task_count['noop'];
-    const redis = new Redis(node.redis.url);
-    await redis.config('SET', 'maxmemory', '1mb');
+    await node.redis.onMasters((server) => server.config('SET', 'maxmemory', '1mb'));
     for (const [path, body] of [
       ['/create/noop', {}],
       ['/run/noop', {}],
@@ -109,8 +109,7 @@ describe('queues that are full', () => {
       expect([path, ...errorOf(answer), answer.headers['retry-after']]).toEqual([path, 503, 'redis_unavailable', '1']);
     }
     expect((await waiting()).pending_task_count['noop']).toBe(before);
-    await redis.config('SET', 'maxmemory', '0');
-    redis.disconnect();
+    await node.redis.onMasters((server) => server.config('SET', 'maxmemory', '0'));
     expect((await node.api.post('/create/noop', {})).status).toBe(200);
   });
 });
@@ -194,8 +193,11 @@ describe('one connection', () => {
 
   test('ends the waits that it has begun', async () => {
     const { id } = jobOf(await node.api.post('/create/noop', {}));
-    const redis = new Redis(node.redis.url);
-    const commands = async () => Number(/total_commands_processed:(\d+)/.exec(await redis.info('stats'))?.[1]);
+    const redis = connectRedis(node.redis.settings, { name: 'test' }, createLogger('silent', { service: 'test' }));
+    const commandsOf = async (server: ReturnType<typeof mastersOf>[number]) =>
+      Number(/total_commands_processed:(\d+)/.exec(await server.info('stats'))?.[1]);
+    await redis.ping();
+    const commands = async () => (await Promise.all(mastersOf(redis).map(commandsOf))).reduce((sum, count) => sum + count);
     const socket = await openTls(node.port);
     socket.write(`GET /check/${id} HTTP/1.1\r\nhost: 127.0.0.1\r\nprefer: wait=600\r\n\r\n`.repeat(30));
     await until(

@@ -26,10 +26,10 @@ async function submitted(count: number, pauseMs: number, key: string, max: numbe
 
 /** Nothing of keyed concurrency is left in Redis. */
 async function expectNoTraces(timeoutMs = 5000) {
-  await until(
-    async () => (await queue.redis.keys('fasttask:{noted_a}:*')).filter((key) => /:(places|line|held|looks)/.test(key)).length === 0,
-    { what: 'no place, line or held job to be left', timeoutMs },
-  );
+  await until(async () => (await queue.keys('fasttask:{noted_a}:*')).filter((key) => /:(places|line|held|looks)/.test(key)).length === 0, {
+    what: 'no place, line or held job to be left',
+    timeoutMs,
+  });
 }
 
 it('runs at most max_concurrency jobs of a key at once in the whole cluster, in order of submission', async () => {

@@ -7,7 +7,7 @@ import { startRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
 
 test('a test Redis keeps its data over kill -9 and a restart, and can be frozen', async () => {
-  const server = await startRedis();
+  const server = await startRedis({ kind: 'server' });
   const client = new Redis(server.url, { maxRetriesPerRequest: null, retryStrategy: () => 50 });
   client.on('error', () => undefined);
   try {

@@ -5,11 +5,11 @@ import { readJobLog } from '../../shared/job-log.ts';
 import { hasEnded, type JobView } from '../../shared/job-state.ts';
 import { type JobData, Jobs } from '../../shared/jobs.ts';
 import { createLogger } from '../../shared/logger.ts';
-import { connectRedis, type Redis } from '../../shared/redis.ts';
+import { connectListener, connectRedis, mastersOf, type Redis, type RedisListener } from '../../shared/redis.ts';
 import { RegistryView, type TaskDescriptor } from '../../shared/registry.ts';
 import { obtainRunningId } from '../../shared/running-id.ts';
 import { startService, type TestProcess } from './processes.ts';
-import { startRedis, type TestRedis } from './redis.ts';
+import { type RedisWish, startRedis, type TestRedis } from './redis.ts';
 import { tempDir } from './temp.ts';
 import { until } from './until.ts';
 
@@ -21,10 +21,10 @@ export class TestQueue {
   readonly redis: Redis;
   readonly jobs: Jobs;
   readonly registry: RegistryView;
-  readonly #subscriber: Redis;
+  readonly #subscriber: RedisListener;
   readonly #consumers: TestProcess[] = [];
 
-  private constructor(server: TestRedis, redis: Redis, subscriber: Redis, runningId: string) {
+  private constructor(server: TestRedis, redis: Redis, subscriber: RedisListener, runningId: string) {
     this.server = server;
     this.redis = redis;
     this.#subscriber = subscriber;
@@ -32,20 +32,11 @@ export class TestQueue {
     this.registry = new RegistryView(redis, subscriber, 'fasttask', createLogger('silent', { service: 'test' }));
   }
 
-  static async start(args: readonly string[] = []): Promise<TestQueue> {
-    const server = await startRedis({ args });
+  static async start(wish: RedisWish = {}): Promise<TestQueue> {
+    const server = await startRedis(wish);
     const log = createLogger('silent', { service: 'test' });
-    const settings = {
-      url: undefined,
-      embedded: false,
-      listenHost: server.host,
-      host: server.host,
-      port: server.port,
-      password: server.password,
-      prefix: 'fasttask',
-    };
-    const redis = connectRedis(settings, { name: 'test' }, log);
-    const subscriber = connectRedis(settings, { name: 'test:subscriber' }, log);
+    const redis = connectRedis(server.settings, { name: 'test' }, log);
+    const subscriber = connectListener(server.settings, { name: 'test:subscriber' }, log);
     const queue = new TestQueue(server, redis, subscriber, await obtainRunningId(redis, 'fasttask', undefined));
     queue.registry.start();
     return queue;
@@ -55,9 +46,7 @@ export class TestQueue {
   get env(): Record<string, string> {
     return {
       NODE_TYPE: 'distributed_worker',
-      MASTER_HOST: this.server.host,
-      TASK_QUEUE_PORT: String(this.server.port),
-      TASK_QUEUE_PASSWD: this.server.password,
+      ...this.server.env,
       TASKS_DIR: fixtureTasks,
       FILE_EXPIRATION_SECONDS: '600',
     };
@@ -119,6 +108,11 @@ export class TestQueue {
   /** The lines that a job wrote. */
   log(id: string) {
     return readJobLog(this.redis, 'fasttask', id.slice(this.jobs.runningId.length + 1, -37), id);
+  }
+
+  /** The keys of all shards that match. */
+  async keys(pattern: string): Promise<string[]> {
+    return (await Promise.all(mastersOf(this.redis).map((master) => master.keys(pattern)))).flat();
   }
 
   async ended(ids: readonly string[]): Promise<boolean> {

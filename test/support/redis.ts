@@ -1,22 +1,40 @@
 import { randomBytes } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { ensureRedis } from '../../services/redis/ensure.ts';
-import { projectDir } from '../../shared/config.ts';
+import type { Redis } from 'ioredis';
+import { loadConfig } from '../../shared/config.ts';
+import type { RedisSettings } from '../../shared/config-redis.ts';
+import { createLogger } from '../../shared/logger.ts';
+import { connectRedis, mastersOf } from '../../shared/redis.ts';
 import { freePort } from './ports.ts';
-import { startProcess, type TestProcess } from './processes.ts';
-import { tempDir } from './temp.ts';
+import { startCluster, untilClusterIsWhole } from './redis-cluster.ts';
+import { MASTER_NAME, startSentinelGroup } from './redis-sentinel.ts';
+import { commonLines, RedisServer } from './redis-server.ts';
+import { startTlsRedis } from './redis-tls.ts';
 
-/** Where the tests' Redis is unpacked once per clone when the machine has none on the PATH. */
-const redisCacheDir = join(projectDir, 'node_modules', '.cache', 'fasttask', 'redis');
+export { redisProgram } from './redis-server.ts';
 
-/** A Redis server of one test file, on loopback, with data that survives `kill9` and `restart`. */
+const engines = ['server', 'cluster', 'sentinel', 'rediss'] as const;
+
+/** What kind of Redis the tests run on: TEST_REDIS, one server when it is not set. */
+export const engine = engineOf(process.env['TEST_REDIS'] || 'server');
+
+function engineOf(name: string) {
+  const found = engines.find((one) => one === name);
+  if (found === undefined) throw new Error(`TEST_REDIS: expected one of ${engines.join(', ')}, got ${name}`);
+  return found;
+}
+
+/** The Redis of one test file, on loopback, with data that survives `kill9` and `restart`. What is done is done to all of its servers. */
 export interface TestRedis {
   readonly url: string;
-  readonly host: string;
-  readonly port: number;
+  /** The variables by which a node finds it. */
+  readonly env: Readonly<Record<string, string>>;
+  /** With every right, as `url` has. */
+  readonly settings: RedisSettings;
   readonly password: string;
-  readonly dir: string;
+  /** Without Sentinels. */
+  readonly servers: readonly RedisServer[];
+  /** Port and process of the first server. */
+  readonly port: number;
   readonly pid: number;
   stop(): Promise<void>;
   kill9(): Promise<void>;
@@ -25,64 +43,100 @@ export interface TestRedis {
   resume(): void;
   /** Starts it again on the same port with the same data; ends it first if it runs. */
   restart(): Promise<void>;
+  /** Does something to every server that takes writes. */
+  onMasters<T>(work: (server: Redis) => Promise<T>): Promise<T[]>;
 }
 
-let found: ReturnType<typeof ensureRedis> | undefined;
-
-/** The server's program, found on the PATH or unpacked; looked for once per process. */
-export function redisProgram(): ReturnType<typeof ensureRedis> {
-  found ??= ensureRedis({ dir: redisCacheDir, log: () => undefined });
-  return found;
+export interface RedisWish {
+  /** Lines of redis.conf, such as `maxmemory 10mb`. */
+  args?: readonly string[];
+  /** Another kind than that of TEST_REDIS. */
+  kind?: (typeof engines)[number];
+  /** How long a server of a cluster or behind Sentinels may be silent until it is replaced, in milliseconds: in most tests never. */
+  failoverAfterMs?: number;
+  /** `rediss` only: nodes sign in as this user, for which `args` has a rule. */
+  user?: { name: string; password: string };
 }
 
-/** Starts a Redis on a free port in a folder of its own. `args` are lines of redis.conf, such as `maxmemory 10mb`. */
-export async function startRedis({ args = [] }: { args?: readonly string[] } = {}): Promise<TestRedis> {
-  const { command, env } = await redisProgram();
-  const host = '127.0.0.1';
-  const port = await freePort();
+/** Starts a Redis on free ports in folders of its own. */
+export async function startRedis({ args = [], kind = engine, failoverAfterMs = 60_000, user }: RedisWish = {}): Promise<TestRedis> {
   const password = randomBytes(9).toString('hex');
-  const dir = tempDir('redis');
-  const conf = join(dir, 'redis.conf');
-  const lines = [
-    `bind ${host}`,
-    `port ${port}`,
-    `requirepass ${password}`,
-    `dir ${dir}`,
-    'appendonly yes',
-    'save ""',
-    'maxmemory-policy noeviction',
-    ...args,
-  ];
-  writeFileSync(conf, `${lines.join('\n')}\n`, { mode: 0o600 });
+  switch (kind) {
+    case 'server': {
+      const port = await freePort();
+      const server = await RedisServer.start(port, [...commonLines, `port ${port}`, `requirepass ${password}`, ...args]);
+      const env = { MASTER_HOST: '127.0.0.1', TASK_QUEUE_PORT: String(port), TASK_QUEUE_PASSWD: password };
+      return testRedis([server], [], password, env, `redis://:${password}@127.0.0.1:${port}`);
+    }
+    case 'rediss': {
+      const { server, files } = await startTlsRedis([`requirepass ${password}`, ...args]);
+      const urlOf = (userinfo: string) => `rediss://${userinfo}@127.0.0.1:${server.port}`;
+      const url = urlOf(`:${password}`);
+      const tls = { REDIS_TLS_CA: files.server.cert, REDIS_TLS_CERT: files.client.cert, REDIS_TLS_KEY: files.client.key };
+      const redis = testRedis([server], [], password, { ...tls, REDIS_URL: url }, url);
+      if (user === undefined) return redis;
+      return { ...redis, env: { ...tls, REDIS_URL: urlOf(`${user.name}:${encodeURIComponent(user.password)}`) } };
+    }
+    case 'cluster': {
+      const servers = await startCluster(password, args, failoverAfterMs);
+      const url = `redis+cluster://:${password}@${hostsOf(servers)}`;
+      return testRedis(servers, [], password, { REDIS_URL: url }, url, () => untilClusterIsWhole(servers, password));
+    }
+    case 'sentinel': {
+      const sentinelPassword = randomBytes(9).toString('hex');
+      const { servers, sentinels } = await startSentinelGroup(password, sentinelPassword, args, failoverAfterMs);
+      const url = `redis+sentinel://:${password}@${hostsOf(sentinels)}/${MASTER_NAME}?sentinelPassword=${sentinelPassword}`;
+      return testRedis(servers, sentinels, password, { REDIS_URL: url }, url);
+    }
+  }
+}
 
-  const start = async (): Promise<TestProcess> => {
-    const server = await startProcess(command, [conf], { name: 'redis', env, cwd: dir });
-    await server.waitForOutput(/Ready to accept connections/);
-    return server;
-  };
-  let server = await start();
-  const end = async () => {
-    server.signal('SIGCONT');
-    await server.stop();
-  };
+function hostsOf(servers: readonly RedisServer[]): string {
+  return servers.map(({ port }) => `127.0.0.1:${port}`).join(',');
+}
+
+function testRedis(
+  servers: readonly RedisServer[],
+  sentinels: readonly RedisServer[],
+  password: string,
+  env: Readonly<Record<string, string>>,
+  url: string,
+  whole: () => Promise<void> = async () => {},
+): TestRedis {
+  const [first] = servers;
+  if (first === undefined) throw new Error('expected at least one server, got none');
+  const { redis: settings } = loadConfig({ NODE_TYPE: 'single_node', ...env });
+  const each = (work: (server: RedisServer) => Promise<void>, of = servers) => Promise.all(of.map(work)).then(() => {});
   return {
-    url: `redis://:${password}@${host}:${port}`,
-    host,
-    port,
+    url,
+    env,
+    settings,
     password,
-    dir,
+    servers,
+    port: first.port,
     get pid() {
-      return server.pid;
+      return first.pid;
     },
-    stop: end,
-    async kill9() {
-      await server.kill9();
+    stop: () => each((server) => server.stop(), [...servers, ...sentinels]),
+    kill9: () => each((server) => server.kill9()),
+    pause: () => {
+      for (const server of servers) server.pause();
     },
-    pause: () => server.signal('SIGSTOP'),
-    resume: () => server.signal('SIGCONT'),
+    resume: () => {
+      for (const server of servers) server.resume();
+    },
     async restart() {
-      await end();
-      server = await start();
+      await each((server) => server.restart());
+      await whole();
+    },
+    async onMasters(work) {
+      const redis = connectRedis(settings, { name: 'admin' }, createLogger('silent', { service: 'test' }));
+      try {
+        await redis.ping();
+        return await Promise.all(mastersOf(redis).map(work));
+      } finally {
+        redis.disconnect();
+      }
     },
   };
 }

@@ -1,0 +1,34 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { createLogger } from '../../shared/logger.ts';
+import { connectRedis, disconnectRedis } from '../../shared/redis.ts';
+import { checkRedisServer } from '../../shared/redis-server-check.ts';
+import type { Installation } from './installation.ts';
+
+/** How long a start waits for a Redis that it does not start itself, in milliseconds. */
+const PATIENCE_MS = 3000;
+
+/**
+ * Looks at a Redis that is not this node's own before anything is started. One that does not answer is no reason not to start: the services
+ * wait for it.
+ * @throws UnsuitableRedisError
+ */
+export async function checkExternalRedis({ config, say, signal }: Pick<Installation, 'config' | 'say' | 'signal'>): Promise<void> {
+  if (config.redis.embedded) return;
+  const log = createLogger('silent', { service: 'supervisor' });
+  let reason = 'no answer';
+  const redis = connectRedis(config.redis, { name: 'supervisor' }, log);
+  redis.on('error', (error: Error & { lastNodeError?: Error }) => {
+    reason = (error.lastNodeError ?? error).message;
+  });
+  const late = new AbortController();
+  const waiting = pause(PATIENCE_MS, false, { signal: AbortSignal.any([late.signal, signal]) }).catch(() => undefined);
+  const checked = checkRedisServer(redis, log).then(() => true);
+  // Told above, or too late to matter.
+  checked.catch(() => {});
+  try {
+    if ((await Promise.race([checked, waiting])) === false) say(`Redis cannot be reached yet (${reason}); the services go on trying`);
+  } finally {
+    late.abort();
+    disconnectRedis(redis);
+  }
+}
