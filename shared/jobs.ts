@@ -4,6 +4,7 @@ import { newJobId, parseJobId } from './job-id.ts';
 import { type JobLogLine, readJobLog } from './job-log.ts';
 import { type RevokeOutcome, revokeJob, taskKeys } from './job-scripts.ts';
 import { type JobView, stateFields, viewOf } from './job-state.ts';
+import { oldestWaiting } from './oldest-waiting.ts';
 import { answering, type Redis } from './redis.ts';
 import type { TaskDescriptor } from './registry.ts';
 
@@ -57,6 +58,9 @@ export interface JobsOptionsOfNode {
   /** For results that no consumer has stamped. */
   resultExpiresSeconds: number;
 }
+
+/** Results freed in one step: BullMQ's script holds Redis for that long. */
+const SWEEP_BATCH = 1000;
 
 /** The owner of a job that belongs to no account. */
 const NOBODY = '';
@@ -159,6 +163,24 @@ export class Jobs {
       const [succeeded = 0, failed = 0, revoked = 0] = numbers.slice(index * 3, index * 3 + 3);
       return { succeeded, failed: failed - revoked };
     });
+  }
+
+  /** Since when the job that waits longest has waited, in milliseconds since 1970; undefined when none waits. Bounded, see there. */
+  async oldestWaiting(task: string): Promise<number | undefined> {
+    return await answering(this.#redis, () => oldestWaiting(this.#redis, this.#prefix, task));
+  }
+
+  /** Frees the results of a task that are older than this. @returns how many */
+  async sweep(task: string, ageSeconds: number): Promise<number> {
+    const ageMs = ageSeconds * 1000;
+    let freed = 0;
+    for (const state of ['completed', 'failed'] as const) {
+      for (let batch = SWEEP_BATCH; batch === SWEEP_BATCH; freed += batch) {
+        batch = (await this.#queue(task).clean(ageMs, SWEEP_BATCH, state)).length;
+      }
+    }
+    await this.#redis.zremrangebyscore(taskKeys(this.#prefix, task).revoked, 0, Date.now() - ageMs);
+    return freed;
   }
 
   async #numbers(pipeline: ReturnType<Redis['pipeline']>): Promise<number[]> {

@@ -5,9 +5,13 @@ import type { Redis } from './redis.ts';
 export interface ConsumerStatus {
   /** `<tag>@<host>.<pid>`, unique while it lives. */
   name: string;
+  tag: string;
   host: string;
   pid: number;
   nodeType: string;
+  /** FastTask's version and the protocol that it speaks. */
+  version: string;
+  protocol: number;
   /** Milliseconds since 1970. */
   startedAt: number;
   pool: string;
@@ -15,6 +19,8 @@ export interface ConsumerStatus {
   concurrency: number;
   draining: boolean;
   tasks: string[];
+  /** The digest of each task's file. */
+  digests: Record<string, string>;
   /** Ids of running jobs. */
   active: string[];
   /** Jobs done since the start, by task. */
@@ -47,15 +53,19 @@ export async function signOff(redis: Redis, prefix: string, name: string): Promi
   await redis.hdel(consumersKey(prefix), name);
 }
 
+/** A consumer that is online, and when it was last heard of, in milliseconds since 1970 by Redis' clock. */
+export type OnlineConsumer = ConsumerStatus & { seenAt: number };
+
 /** The consumers that are online now, by name. */
-export async function onlineConsumers(redis: Redis, prefix: string): Promise<ConsumerStatus[]> {
+export async function onlineConsumers(redis: Redis, prefix: string): Promise<OnlineConsumer[]> {
   const [time, records] = await Promise.all([redis.time(), redis.hgetall(consumersKey(prefix))]);
   const now = Number(time[0]);
-  const online: ConsumerStatus[] = [];
+  const online: OnlineConsumer[] = [];
   for (const [name, record] of Object.entries(records)) {
     const space = record.indexOf(' ');
-    const age = now - Number(record.slice(0, space));
-    if (age <= ONLINE_SECONDS) online.push(JSON.parse(record.slice(space + 1)) as ConsumerStatus);
+    const seenAt = Number(record.slice(0, space));
+    const age = now - seenAt;
+    if (age <= ONLINE_SECONDS) online.push({ ...(JSON.parse(record.slice(space + 1)) as ConsumerStatus), seenAt: seenAt * 1000 });
     else if (age > FORGET_SECONDS) await redis.hdel(consumersKey(prefix), name);
   }
   return online.sort((a, b) => a.name.localeCompare(b.name));

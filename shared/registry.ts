@@ -26,39 +26,79 @@ export interface TaskDescriptor extends RetryOptions {
   digest: string;
 }
 
-function registryKeys(prefix: string) {
+/** The keys of the registry: one hash tag, so all of them lie on one shard. */
+export function registryKeys(prefix: string) {
   const base = `${prefix}:{registry}:`;
-  return { tasks: `${base}tasks`, digests: `${base}digests`, seen: `${base}seen`, version: `${base}version`, channel: `${base}changed` };
+  return {
+    /** Descriptors by name. */
+    tasks: `${base}tasks`,
+    /** The digest that is served, by name; when a version was first seen, by `name digest`. */
+    digests: `${base}digests`,
+    /** When a task was last seen, by name, and when a version was, by `name digest`; seconds since 1970. */
+    seen: `${base}seen`,
+    /** For how many seconds results are kept and when that was last said, by name. */
+    kept: `${base}kept`,
+    /** Descriptors of tasks that are about to be forgotten, by name. */
+    retired: `${base}retired`,
+    version: `${base}version`,
+    upkeep: `${base}upkeep`,
+    channel: `${base}changed`,
+  };
 }
 
-// Of two versions of a task, the one whose digest was first seen last wins, in whatever order its consumers come and go.
-// KEYS tasks digests seen version · ARGV name digest descriptor channel
+/** A version that nobody has published for this long is served no more where another one is, in seconds: three publications missed. */
+const ABSENT_SECONDS = 180;
+
+// Of the versions of a task that are in use, the one whose digest was first seen last wins, in whatever order its consumers come and go.
+// KEYS tasks digests seen version kept retired · ARGV name digest descriptor channel absent(s) results kept(s)
 const PUBLISH = `
-local now = redis.call('TIME')[1]
-local seen = ARGV[1] .. ' ' .. ARGV[2]
-redis.call('HSETNX', KEYS[2], seen, now)
-redis.call('HSET', KEYS[3], ARGV[1], now)
-local current = redis.call('HGET', KEYS[2], ARGV[1])
-if current == ARGV[2] then return 'kept' end
-if current then
-  local theirs = tonumber(redis.call('HGET', KEYS[2], ARGV[1] .. ' ' .. current) or '0')
-  if theirs > tonumber(redis.call('HGET', KEYS[2], seen)) then return 'outdated' end
+local name, digest = ARGV[1], ARGV[2]
+local now = tonumber(redis.call('TIME')[1])
+local version = name .. ' ' .. digest
+redis.call('HSETNX', KEYS[2], version, now)
+redis.call('HSET', KEYS[3], name, now, version, now)
+redis.call('HDEL', KEYS[6], name)
+-- The longest time for which results are kept holds until every result that was promised it has expired.
+local seconds, said = string.match(redis.call('HGET', KEYS[5], name) or '', '^(%S+) (%S+)$')
+if not seconds or tonumber(ARGV[6]) >= tonumber(seconds) or said + seconds < now then
+  redis.call('HSET', KEYS[5], name, ARGV[6] .. ' ' .. now)
 end
-redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+local current = redis.call('HGET', KEYS[2], name)
+if current == digest then return 'kept' end
+if current then
+  local other = name .. ' ' .. current
+  local theirs = tonumber(redis.call('HGET', KEYS[2], other) or '0')
+  local absent = now - tonumber(redis.call('HGET', KEYS[3], other) or '0')
+  if absent <= tonumber(ARGV[5]) and theirs > tonumber(redis.call('HGET', KEYS[2], version)) then return 'outdated ' .. current end
+end
+redis.call('HSET', KEYS[2], name, digest)
+redis.call('HSET', KEYS[1], name, ARGV[3])
 redis.call('PUBLISH', ARGV[4], redis.call('INCR', KEYS[4]))
 return 'published'
 `;
 
-export type PublishOutcome = 'kept' | 'outdated' | 'published';
+/** `kept`: it stood there already; `outdated`: a newer version of its file stands there, the one with the digest `served`. */
+export type PublishOutcome = { outcome: 'kept' | 'published' } | { outcome: 'outdated'; served: string };
 
-/** Publishes a task. `kept`: it stood there already; `outdated`: a newer version of its file stands there. */
-export async function publishTask(redis: Redis, prefix: string, task: TaskDescriptor): Promise<PublishOutcome> {
+/**
+ * Publishes a task, or says that it is still there.
+ * @param resultExpiresSeconds for how long the publishing consumer keeps results
+ */
+export async function publishTask(
+  redis: Redis,
+  prefix: string,
+  task: TaskDescriptor,
+  resultExpiresSeconds: number,
+): Promise<PublishOutcome> {
   const keys = registryKeys(prefix);
+  const { meta, marker } = taskKeys(prefix, task.name);
   // No copy of every result in an events stream: adds are 1.4 times as fast, and nobody reads it.
-  await redis.hset(taskKeys(prefix, task.name).meta, 'opts.maxLenEvents', 0);
-  const list = [keys.tasks, keys.digests, keys.seen, keys.version];
-  return (await redis.eval(PUBLISH, list.length, ...list, task.name, task.digest, JSON.stringify(task), keys.channel)) as PublishOutcome;
+  await redis.pipeline().hset(meta, 'opts.maxLenEvents', 0).persist(meta).persist(marker).exec();
+  const list = [keys.tasks, keys.digests, keys.seen, keys.version, keys.kept, keys.retired];
+  const args = [task.name, task.digest, JSON.stringify(task), keys.channel, ABSENT_SECONDS, resultExpiresSeconds];
+  const said = String(await redis.eval(PUBLISH, list.length, ...list, ...args));
+  if (said === 'kept' || said === 'published') return { outcome: said };
+  return { outcome: 'outdated', served: said.slice('outdated '.length) };
 }
 
 /** How often a copy of the registry asks whether it is current, in milliseconds. */

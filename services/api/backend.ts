@@ -13,21 +13,18 @@ import {
   type Redis,
   type RedisListener,
 } from '../../shared/redis.ts';
-import { checkRedisServer, UnsuitableRedisError } from '../../shared/redis-server-check.ts';
 import { RegistryView } from '../../shared/registry.ts';
 import { ReplyListener } from '../../shared/replies.ts';
-import { obtainRunningId } from '../../shared/running-id.ts';
 import { Access } from './access.ts';
 import { Audit } from './audit.ts';
+import { Membership } from './membership.ts';
+import { RegistryUpkeep } from './registry-upkeep.ts';
 import { Validators } from './validation.ts';
 import { Waiters } from './waiters.ts';
 
 const MAX_LISTENERS = 1_000_000;
 
 const SETTLE_POLL_MS = 10;
-
-/** How long until the running id is asked for again after a failure, in milliseconds. */
-const RETRY_MS = 1000;
 
 export class Backend {
   readonly config: Config;
@@ -42,9 +39,9 @@ export class Backend {
   stopping = false;
   readonly #subscriber: RedisListener;
   readonly #log: Logger;
-  #checked = false;
+  readonly #membership: Membership;
+  readonly #upkeep: RegistryUpkeep;
   #jobs: Jobs | undefined;
-  #retry: NodeJS.Timeout | undefined;
 
   constructor(config: Config, log: Logger) {
     this.config = config;
@@ -57,14 +54,24 @@ export class Backend {
     this.replies = new ReplyListener(this.#subscriber, config.redis.prefix, randomUUID());
     this.access = new Access(config, this.redis, log);
     this.audit = new Audit(config, log);
+    this.#membership = new Membership({ redis: this.redis, config, log, onRunningId: (id) => this.#serveJobsOf(id) });
+    this.#upkeep = new RegistryUpkeep({
+      redis: this.redis,
+      prefix: config.redis.prefix,
+      registry: this.registry,
+      expiresSeconds: config.registryExpiresSeconds,
+      resultExpiresSeconds: config.consumer.resultExpiresSeconds,
+      jobs: () => this.jobs,
+      log,
+    });
   }
 
   /** Starts to follow Redis; returns at once, also while it is away. */
   start(): void {
     this.registry.start();
     this.replies.start();
-    this.redis.on('ready', this.#learnRunningId);
-    if (this.redis.status === 'ready') this.#learnRunningId();
+    this.redis.on('ready', this.#refreshRegistry);
+    this.#membership.start();
   }
 
   /** Waits until jobs can be served, at most `ms` milliseconds: Redis may be late, and then the API answers that it is. */
@@ -75,8 +82,12 @@ export class Backend {
 
   /** @throws RedisUnavailableError until Redis has told the running id */
   get jobs(): Jobs {
-    if (this.#jobs === undefined) throw new RedisUnavailableError('the running id is not known yet');
+    if (this.#jobs === undefined) throw new RedisUnavailableError(this.#noJobs);
     return this.#jobs;
+  }
+
+  get #noJobs(): string {
+    return this.#membership.refusal ?? 'the running id is not known yet';
   }
 
   /** Why this process cannot serve jobs now, or undefined when it can. Waits at most for one answer of Redis. */
@@ -88,33 +99,27 @@ export class Backend {
     } catch (error) {
       return `Redis does not answer: ${messageOf(error)}`;
     }
-    if (this.#jobs === undefined) return 'the running id is not known yet';
+    if (this.#jobs === undefined) return this.#noJobs;
     return this.registry.loaded ? undefined : 'the registry is not loaded yet';
   }
 
-  // Asked at every new connection: a Redis that has lost its data gives another one, and all processes must use the same.
-  readonly #learnRunningId = (): void => {
-    clearTimeout(this.#retry);
-    this.#obtainRunningId().catch((error) => {
-      // Nobody catches it: the process ends, and its log says why.
-      if (error instanceof UnsuitableRedisError) throw error;
-      this.#log.warn({ reason: messageOf(error) }, 'running_id.failed');
-      this.#retry = setTimeout(this.#learnRunningId, RETRY_MS);
-    });
-    void this.registry.refresh();
-  };
+  readonly #refreshRegistry = (): void => void this.registry.refresh();
 
-  async #obtainRunningId(): Promise<void> {
-    const { redis, consumer, runningId: configured } = this.config;
-    if (!this.#checked) await checkRedisServer(this.redis, this.#log);
-    this.#checked = true;
-    const runningId = await obtainRunningId(this.redis, redis.prefix, configured);
+  #serveJobsOf(runningId: string | undefined): void {
+    const { redis, consumer } = this.config;
     const before = this.#jobs;
-    if (before?.runningId === runningId) return;
-    this.#jobs = new Jobs({ redis: this.redis, prefix: redis.prefix, runningId, resultExpiresSeconds: consumer.resultExpiresSeconds });
-    this.#log.setBindings({ runningId });
-    this.#log.info('running_id.obtained');
-    await before?.close();
+    this.#jobs =
+      runningId === undefined
+        ? undefined
+        : new Jobs({ redis: this.redis, prefix: redis.prefix, runningId, resultExpiresSeconds: consumer.resultExpiresSeconds });
+    if (runningId === undefined) {
+      this.#upkeep.stop();
+    } else {
+      this.#log.setBindings({ runningId });
+      this.#log.info('running_id.obtained');
+      this.#upkeep.start();
+    }
+    before?.close().catch((error) => this.#log.debug({ reason: messageOf(error) }, 'jobs.close_failed'));
   }
 
   /** Wakes whoever waits for a job: they answer with what is known. */
@@ -126,8 +131,9 @@ export class Backend {
   /** Ends every connection. Safe to call twice. */
   stop(): void {
     this.release();
-    clearTimeout(this.#retry);
-    this.redis.off('ready', this.#learnRunningId);
+    this.redis.off('ready', this.#refreshRegistry);
+    this.#membership.stop();
+    this.#upkeep.stop();
     this.registry.stop();
     this.replies.stop();
     this.audit.close();

@@ -205,8 +205,17 @@ function monitoringPaths(tasks: readonly TaskDescriptor[], serves: Serves): Frag
       responses: { '200': answer('What was asked for; the rest is empty.', statusSchemaOf(tasks)), ...withBody, ...always },
     },
   };
+  const workers = {
+    get: {
+      tags,
+      operationId: 'workers',
+      summary: 'Workers, and how much waits for them',
+      description: 'The signal to scale by. Callers that are limited to tasks see of those only.',
+      responses: { '200': answer('Workers that are online, and the load of each task.', reference('Workers')), ...always },
+    },
+  };
   return {
-    ...(serves.statusInfo ? { '/status_info': statusInfo } : {}),
+    ...(serves.statusInfo ? { '/status_info': statusInfo, '/workers': workers } : {}),
     '/health': {
       get: {
         ...open,

@@ -12,6 +12,7 @@ import { revokeRoute } from './routes/revoke.ts';
 import { runRoute } from './routes/run.ts';
 import { statusInfoRoute } from './routes/status-info.ts';
 import { uploadRoute } from './routes/upload.ts';
+import { workersRoute } from './routes/workers.ts';
 
 export function routesOf(backend: Backend, log: Logger): Route[] {
   const { serves } = backend.config.api;
@@ -20,7 +21,7 @@ export function routesOf(backend: Backend, log: Logger): Route[] {
     ...when(serves.create, () => [createRoute(backend), createBatchRoute(backend)]),
     ...when(serves.check, () => [checkRoute(backend), jobLogsRoute(backend)]),
     ...when(serves.revoke, () => [revokeRoute(backend)]),
-    ...when(serves.statusInfo, () => [statusInfoRoute(backend)]),
+    ...when(serves.statusInfo, () => [statusInfoRoute(backend), workersRoute(backend)]),
     ...when(serves.upload, () => [uploadRoute(backend)]),
     ...when(serves.download, () => [downloadRoute(backend)]),
     healthRoute(),

@@ -6,8 +6,9 @@ import { FileStore } from '../../shared/files.ts';
 import { consumerStamp } from '../../shared/job-state.ts';
 import type { Logger } from '../../shared/logger.ts';
 import type { ConsumerStatus } from '../../shared/presence.ts';
+import { PACKAGE_VERSION, PROTOCOL } from '../../shared/protocol.ts';
 import { connectListener, isCluster, type Redis } from '../../shared/redis.ts';
-import { publishTask } from '../../shared/registry.ts';
+import { type PublishOutcome, publishTask, type TaskDescriptor } from '../../shared/registry.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { FileLeases } from './file-leases.ts';
 import { JobMessages } from './job-messages.ts';
@@ -60,6 +61,8 @@ export class Consumer {
   readonly #upkeep: Upkeep;
   readonly #stuck: StuckThreads;
   #publishTimer: NodeJS.Timeout | undefined;
+  /** The newer versions that were told of in the log, by task. */
+  readonly #outdatedBy = new Map<string, string>();
   #draining = false;
 
   constructor(options: ConsumerOptions) {
@@ -145,9 +148,9 @@ export class Consumer {
     const { log, slots } = this.#options;
     await this.#revokes.start();
     await this.#publish();
-    this.#publishTimer = setInterval(() => {
-      this.#publish().catch((error) => log.warn({ reason: messageOf(error) }, 'task.publish_failed'));
-    }, PUBLISH_MS);
+    this.#publishTimer = setInterval(this.#publishAgain, PUBLISH_MS);
+    // A Redis that comes back may have lost what was published.
+    this.#options.redis.on('ready', this.#publishAgain);
     await this.#upkeep.start();
     await Promise.all(this.#lanes.map((lane) => lane.start()));
     this.#leases.start();
@@ -162,8 +165,10 @@ export class Consumer {
     const { log, redis } = this.#options;
     log.info({ running: this.#processor.running.size }, 'consumer.stopping');
     clearInterval(this.#publishTimer);
+    redis.off('ready', this.#publishAgain);
     void this.#upkeep.beat().catch(() => {});
-    await this.#dispatcher.stop();
+    // It takes nothing new from here on. A blocking command whose connection was being made anew when it was cut never returns (ioredis 6.0).
+    await atMost(WRITE_MS, this.#dispatcher.stop());
     const deadline = setTimeout(() => this.#handBack(), drainMs);
     // With Redis gone nothing can be written down: what runs is given its time, and is run again elsewhere.
     const patienceMs = redis.status === 'ready' || this.#processor.running.size > 0 ? drainMs + WRITE_MS : 0;
@@ -187,12 +192,27 @@ export class Consumer {
     return alone || cause === 'limit' || cause === 'handed_back' ? 0 : SHARED_THREAD_GRACE_MS;
   }
 
+  readonly #publishAgain = (): void => {
+    this.#publish().catch((error) => this.#options.log.warn({ reason: messageOf(error) }, 'task.publish_failed'));
+  };
+
   async #publish(): Promise<void> {
-    const { redis, config, tasks, log } = this.#options;
+    const { redis, config, tasks } = this.#options;
     for (const { module, ...descriptor } of tasks) {
-      const outcome = await publishTask(redis, config.redis.prefix, descriptor);
-      if (outcome === 'published') log.info({ task: descriptor.name, digest: descriptor.digest }, 'task.published');
-      if (outcome === 'outdated') log.warn({ task: descriptor.name, digest: descriptor.digest }, 'task.outdated');
+      this.#onPublished(descriptor, await publishTask(redis, config.redis.prefix, descriptor, config.consumer.resultExpiresSeconds));
+    }
+  }
+
+  #onPublished({ name: task, digest }: TaskDescriptor, published: PublishOutcome): void {
+    const { log } = this.#options;
+    if (published.outcome === 'published') log.info({ task, digest }, 'task.published');
+    if (published.outcome !== 'outdated') {
+      this.#outdatedBy.delete(task);
+    } else if (this.#outdatedBy.get(task) !== published.served) {
+      const { served } = published;
+      this.#outdatedBy.set(task, served);
+      const reason = `another worker has a newer version of ${task}: jobs are checked against that one's schema, and run here by this file`;
+      log.warn({ task, digest, served, reason }, 'task.outdated');
     }
   }
 
@@ -200,14 +220,18 @@ export class Consumer {
     const { config, slots } = this.#options;
     return {
       name: this.name,
+      tag: config.consumer.tag,
       host: hostname(),
       pid: process.pid,
       nodeType: config.nodeType,
+      version: PACKAGE_VERSION,
+      protocol: PROTOCOL,
       startedAt: this.#startedAt,
       pool: config.consumer.pool,
       concurrency: slots,
       draining: this.#draining,
       tasks: this.#lanes.map(({ name }) => name),
+      digests: Object.fromEntries(this.#lanes.map(({ name, task }) => [name, task.digest])),
       active: [...this.#processor.running.keys()],
       done: Object.fromEntries(this.#processor.done),
       maxRss: process.resourceUsage().maxRSS,

@@ -8,6 +8,7 @@ import { connectRedis } from '../../shared/redis.ts';
 import { checkRedisServer } from '../../shared/redis-server-check.ts';
 import { obtainRunningId } from '../../shared/running-id.ts';
 import { Consumer } from './consumer.ts';
+import { joinInstallation } from './joining.ts';
 import { takeSeat } from './seat.ts';
 import { loadTasks } from './task-loader.ts';
 
@@ -24,6 +25,7 @@ await runService('consumer', async () => {
   for (const problem of problems) bootLog.error(problem, 'task.refused');
   if (tasks.length === 0) bootLog.warn({ tasksDir: config.dirs.tasks }, 'tasks.none_loaded');
 
+  await joinInstallation(config.redis, bootLog);
   const redis = connectRedis(config.redis, { name: 'consumer' }, bootLog);
   await checkRedisServer(redis, bootLog);
   const runningId = await obtainRunningId(redis, config.redis.prefix, config.runs.api ? config.runningId : undefined);

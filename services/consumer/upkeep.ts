@@ -2,13 +2,18 @@
 import { messageOf } from '../../shared/errors.ts';
 import { lookAtLines, taskKeys } from '../../shared/job-scripts.ts';
 import type { Logger } from '../../shared/logger.ts';
-import { BEAT_MS, beat, type ConsumerStatus, onlineConsumers, signOff } from '../../shared/presence.ts';
+import { BEAT_MS, beat, type ConsumerStatus, signOff } from '../../shared/presence.ts';
+import { CLAIM_MS, claimProtocol, PROTOCOL, protocolRefusal } from '../../shared/protocol.ts';
 import type { Redis } from '../../shared/redis.ts';
+import { keptSeconds } from '../../shared/registry-expiry.ts';
 import { type Lane, LOCK_MS } from './lane.ts';
 import type { Processor } from './processor.ts';
 
-/** Locks are renewed three times in their life. */
-const RENEW_MS = LOCK_MS / 3;
+/**
+ * Locks are renewed six times in their life. A cut of the network begins right before a renewal at worst; then what is left (6.7 s)
+ * must outlast the cut and the wait for TCP's next try, which comes up to 6.2 s after the first one when the cut lasts 3 to 6 s.
+ */
+const RENEW_MS = LOCK_MS / 6;
 
 /** How often lines of keyed concurrency that are due are looked at, in milliseconds. */
 const LOOK_MS = 1000;
@@ -42,6 +47,9 @@ class DeafError extends Error {
   }
 }
 
+/** While Redis was away the installation has begun to speak another protocol. */
+class OtherProtocolError extends Error {}
+
 export class Upkeep {
   readonly #options: UpkeepOptions;
   #timers: NodeJS.Timeout[] = [];
@@ -59,6 +67,7 @@ export class Upkeep {
       this.#every(BEAT_MS, 'presence.beat_failed', () => this.#beatAndListen()),
       this.#every(sweepMs, 'results.sweep_failed', () => this.#sweep()),
       this.#every(LOOK_MS, 'lines.look_failed', () => this.#lookAtLines()),
+      this.#every(CLAIM_MS, 'protocol.claim_failed', () => this.#claimProtocol()),
     ];
     await this.beat();
   }
@@ -72,7 +81,7 @@ export class Upkeep {
       work()
         .catch((error) => {
           // Ends the process, which its supervisor starts again: runService catches what nobody does.
-          if (error instanceof DeafError) throw error;
+          if (error instanceof DeafError || error instanceof OtherProtocolError) throw error;
           this.#options.log.warn({ reason: messageOf(error) }, failure);
         })
         .finally(() => {
@@ -96,6 +105,11 @@ export class Upkeep {
     await beat(this.#options.redis, this.#options.prefix, this.#options.status());
   }
 
+  async #claimProtocol(): Promise<void> {
+    const installation = await claimProtocol(this.#options.redis, this.#options.prefix);
+    if (installation !== PROTOCOL) throw new OtherProtocolError(protocolRefusal('worker', installation));
+  }
+
   async #lookAtLines(): Promise<void> {
     const { lanes, redis, prefix } = this.#options;
     await Promise.all(lanes.map(({ name }) => lookAtLines({ redis, prefix, task: name }, NEXT_LOOK_MS)));
@@ -117,19 +131,16 @@ export class Upkeep {
     for (const lane of lanes) if (lane.status === 'rejected') throw lane.reason;
   }
 
-  /** Frees results that have expired everywhere: the longest time for which any consumer online keeps them has passed. */
+  /** Frees results that have expired everywhere: the longest time for which a consumer has promised to keep them has passed. */
   async #sweep(): Promise<void> {
     const { lanes, redis, prefix } = this.#options;
-    const consumers = await onlineConsumers(redis, prefix);
-    const keptSeconds = Math.max(
-      this.#options.status().resultExpiresSeconds,
-      ...consumers.map(({ resultExpiresSeconds }) => resultExpiresSeconds),
-    );
+    const promised = await keptSeconds(redis, prefix);
     for (const lane of lanes) {
+      const ageMs = Math.max(this.#options.status().resultExpiresSeconds, promised.get(lane.name) ?? 0) * 1000;
       for (const state of ['completed', 'failed'] as const) {
-        while ((await lane.clean(keptSeconds * 1000, SWEEP_BATCH, state)) === SWEEP_BATCH);
+        while ((await lane.clean(ageMs, SWEEP_BATCH, state)) === SWEEP_BATCH);
       }
-      await redis.zremrangebyscore(taskKeys(prefix, lane.name).revoked, 0, Date.now() - keptSeconds * 1000);
+      await redis.zremrangebyscore(taskKeys(prefix, lane.name).revoked, 0, Date.now() - ageMs);
     }
   }
 

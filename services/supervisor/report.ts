@@ -1,7 +1,6 @@
-import { type Config, isLoopback } from '../../shared/config.ts';
-import { messageOf } from '../../shared/errors.ts';
-import { AccountsStore } from './accounts-store.ts';
+import type { Config } from '../../shared/config.ts';
 import type { NodeAddress } from './address.ts';
+import { callersOf } from './callers.ts';
 import type { Pm2 } from './pm2.ts';
 
 interface Facts {
@@ -39,19 +38,21 @@ export function report({ config, pm2, say, address, tasks }: Facts): void {
 
 /** What the owner of a machine should know of who may call an API that listens beyond loopback. */
 function accessLines(config: Config): string[] {
-  const { api } = config;
-  if (isLoopback(api.host)) return [];
-  try {
-    if (new AccountsStore(config).accounts().kind === 'some') return [];
-  } catch (error) {
-    return [`  access    nobody: ${messageOf(error)}`];
+  const { host, port } = config.api;
+  const callers = callersOf(config);
+  switch (callers.are) {
+    case 'listed':
+      return [];
+    case 'nobody':
+      return [`  access    nobody: ${callers.reason}`];
+    case 'everybody':
+      return [`  access    everybody who reaches ${host}:${port}: there are no accounts, and API_ALLOW_ANONYMOUS is True`];
+    case 'nobody yet':
+      return [
+        `  access    nobody yet: the API listens on ${host} and there are no accounts. Make one: npm run user -- add NAME --role admin`,
+        '            or let everybody in who reaches it: API_ALLOW_ANONYMOUS=True',
+      ];
   }
-  if (api.allowAnonymous)
-    return [`  access    everybody who reaches ${api.host}:${api.port}: there are no accounts, and API_ALLOW_ANONYMOUS is True`];
-  return [
-    `  access    nobody yet: the API listens on ${api.host} and there are no accounts. Make one: npm run user -- add NAME --role admin`,
-    '            or let everybody in who reaches it: API_ALLOW_ANONYMOUS=True',
-  ];
 }
 
 function taskLine({ runs, dirs }: Config, tasks: Facts['tasks']): string {

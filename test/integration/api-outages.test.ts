@@ -125,7 +125,7 @@ test('a task whose schema cannot be compiled is a 500 with an id, and harms no o
   const { publishTask } = await import('../../shared/registry.ts');
   const { createLogger } = await import('../../shared/logger.ts');
   const redis = connectRedis(node.redis.settings, { name: 'test' }, createLogger('silent', { service: 'test' }));
-  await publishTask(redis, 'fasttask', { name: 'odd', description: 'x', params: { type: 'nmber' }, result: {}, digest: 'odd' });
+  await publishTask(redis, 'fasttask', { name: 'odd', description: 'x', params: { type: 'nmber' }, result: {}, digest: 'odd' }, 60);
   redis.disconnect();
   const answer = await until(
     async () => {

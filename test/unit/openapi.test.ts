@@ -56,6 +56,7 @@ test('every task has its paths, its tag and both of its schemas', () => {
     '/run/grow',
     '/status_info',
     '/upload',
+    '/workers',
   ]);
   expect(document['tags']).toMatchObject([
     { name: 'Task: get_circle_area', description: 'What get_circle_area does' },

@@ -1,11 +1,12 @@
-import { parseJobId } from '../../../shared/job-id.ts';
-import type { EndedCounts, Jobs, TaskCounts } from '../../../shared/jobs.ts';
+import type { EndedCounts, TaskCounts } from '../../../shared/jobs.ts';
 import { type ConsumerStatus, onlineConsumers } from '../../../shared/presence.ts';
 import { answering } from '../../../shared/redis.ts';
 import type { Backend } from '../backend.ts';
-import { type Caller, knowsTask, seesAll } from '../caller.ts';
+import { knowsTask } from '../caller.ts';
+import { type Conflict, conflictsOf } from '../conflicts.ts';
 import { askedFields } from '../request-schemas.ts';
 import { answerJson, type Route } from '../route.ts';
+import { eachTask, uptimeSeconds, visibleTo } from '../visible-consumers.ts';
 
 /** The windows of time in which ended jobs are counted. */
 const windows = [
@@ -15,9 +16,6 @@ const windows = [
   { name: '1_day', seconds: 86_400 },
 ] as const;
 const windowSeconds = windows.map(({ seconds }) => seconds);
-
-/** How many tasks are counted at once: each costs Redis some twenty commands of constant or logarithmic time. */
-const TASKS_AT_ONCE = 16;
 
 /** `POST /status_info`: consumers and counts. What was not asked for is `{}`. */
 export function statusInfoRoute(backend: Backend): Route {
@@ -33,15 +31,17 @@ export function statusInfoRoute(backend: Backend): Route {
       const names = [...registry.tasks.keys()].filter((name) => knowsTask(caller, name));
       const online = asked.has('worker_status') ? await answering(redis, () => onlineConsumers(redis, config.redis.prefix)) : undefined;
       const consumers = online && (await visibleTo(caller, online, jobs));
-      const counts = await eachTask(names, asked.has('pending_task_count') || asked.has('task_info'), (name) => jobs.counts(name));
-      const ended = await eachTask(names, asked.has('task_info'), (name) => jobs.ended(name, windowSeconds));
+      const tasks = names.flatMap((name) => registry.tasks.get(name) ?? []);
+      const isCounted = asked.has('pending_task_count') || asked.has('task_info');
+      const counts = await eachTask(isCounted ? names : [], (name) => jobs.counts(name));
+      const ended = await eachTask(asked.has('task_info') ? names : [], (name) => jobs.ended(name, windowSeconds));
       const infos = names.map((_, index) => ({ counts: counts[index], ended: ended[index] }));
       answerJson(
         ctx,
         JSON.stringify({
           running_id: jobs.runningId,
           username: caller.name,
-          worker_status: consumers === undefined ? {} : workerStatus(consumers),
+          worker_status: consumers === undefined ? {} : workerStatus(consumers, conflictsOf(consumers, tasks)),
           task_info_total: asked.has('task_info') ? taskInfo(total(infos)) : {},
           pending_task_count: asked.has('pending_task_count')
             ? Object.fromEntries(names.map((name, index) => [name, counts[index]?.waiting ?? 0]))
@@ -55,27 +55,7 @@ export function statusInfoRoute(backend: Backend): Route {
   };
 }
 
-/** The consumers with those jobs and tasks only that exist for the caller. */
-async function visibleTo(caller: Caller, consumers: readonly ConsumerStatus[], jobs: Jobs): Promise<readonly ConsumerStatus[]> {
-  if (caller.tasks === undefined && seesAll(caller)) return consumers;
-  const active = consumers.flatMap((consumer) => consumer.active);
-  const own = seesAll(caller) ? new Set(active) : await jobs.ownedBy(caller.name, active);
-  const seen = (id: string) => own.has(id) && knowsTask(caller, parseJobId(id, jobs.runningId)?.task ?? '');
-  return consumers.map((consumer) => ({
-    ...consumer,
-    active: consumer.active.filter(seen),
-    done: Object.fromEntries(Object.entries(consumer.done).filter(([task]) => knowsTask(caller, task))),
-  }));
-}
-
-async function eachTask<T>(names: readonly string[], wanted: boolean, count: (name: string) => Promise<T>): Promise<T[]> {
-  const all: T[] = [];
-  for (let at = 0; wanted && at < names.length; at += TASKS_AT_ONCE)
-    all.push(...(await Promise.all(names.slice(at, at + TASKS_AT_ONCE).map(count))));
-  return all;
-}
-
-function workerStatus(consumers: readonly ConsumerStatus[]) {
+function workerStatus(consumers: readonly ConsumerStatus[], conflicts: readonly Conflict[]) {
   const details = consumers.map((consumer) => [
     consumer.name,
     {
@@ -83,7 +63,7 @@ function workerStatus(consumers: readonly ConsumerStatus[]) {
       reserved_tasks: [],
       scheduled_tasks: [],
       total: consumer.done,
-      uptime: Math.max(0, Math.round((Date.now() - consumer.startedAt) / 1000)),
+      uptime: uptimeSeconds(consumer),
       'pool.max-concurrency': consumer.concurrency,
       prefetch_count: consumer.concurrency,
       'rusage.maxrss': consumer.maxRss,
@@ -93,6 +73,7 @@ function workerStatus(consumers: readonly ConsumerStatus[]) {
     online_worker_count: consumers.length,
     online_workers_list: consumers.map(({ name }) => name),
     worker_details: Object.fromEntries(details),
+    conflicts,
   };
 }
 

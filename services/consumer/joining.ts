@@ -1,0 +1,113 @@
+/** A consumer's way into its installation: it waits for Redis and for its own protocol, and says what stands in the way. */
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Config } from '../../shared/config.ts';
+import { codeOf, messageOf } from '../../shared/errors.ts';
+import { createLogger, type Logger } from '../../shared/logger.ts';
+import { claimProtocol, PROTOCOL, protocolRefusal } from '../../shared/protocol.ts';
+import { connectRedis, disconnectRedis, type Redis } from '../../shared/redis.ts';
+
+type RedisSettings = Config['redis'];
+
+/** How long one try may take, in milliseconds: longer than a connection may need (5 s). */
+const TRY_MS = 6000;
+
+/** Pauses between tries, in milliseconds: the first, doubled each time, up to the longest. Redis may come at any moment; a mistake stays. */
+const FIRST_PAUSE_MS = 250;
+const LONGEST_PAUSE_MS = { absent: 2000, refused: 15_000 };
+
+/** How often the same obstacle is told again, in milliseconds. */
+const REPEAT_MS = 60_000;
+
+/** What keeps a consumer out. */
+interface Obstacle {
+  event: 'redis.unreachable' | 'redis.refused' | 'protocol.refused';
+  /** What is wrong, and what to look at. */
+  reason: string;
+}
+
+/** Returns when Redis lets this consumer in and the installation speaks its protocol. Tries for ever. */
+export async function joinInstallation(settings: RedisSettings, log: Logger): Promise<void> {
+  let told: { reason: string; at: number } | undefined;
+  let pauseMs = FIRST_PAUSE_MS;
+  for (;;) {
+    const obstacle = await findObstacle(settings);
+    if (obstacle === undefined) break;
+    const { event, reason } = obstacle;
+    if (told?.reason !== reason) pauseMs = FIRST_PAUSE_MS;
+    if (told?.reason !== reason || performance.now() - told.at >= REPEAT_MS) {
+      log.warn({ reason }, event);
+      told = { reason, at: performance.now() };
+    }
+    await pause(pauseMs);
+    pauseMs = Math.min(2 * pauseMs, event === 'redis.unreachable' ? LONGEST_PAUSE_MS.absent : LONGEST_PAUSE_MS.refused);
+  }
+  if (told !== undefined) log.info({ redis: addressOf(settings) }, 'installation.joined');
+}
+
+/** One try over a connection of its own, whose own lines in the log would say the same in fewer words. */
+async function findObstacle(settings: RedisSettings): Promise<Obstacle | undefined> {
+  const redis = connectRedis(
+    settings,
+    { name: 'consumer:joining', commandTimeoutMs: TRY_MS },
+    createLogger('silent', { service: 'consumer' }),
+  );
+  try {
+    await connected(redis);
+    const installation = await claimProtocol(redis, settings.prefix);
+    if (installation === PROTOCOL) return undefined;
+    return { event: 'protocol.refused', reason: protocolRefusal('worker', installation) };
+  } catch (error) {
+    return obstacleOf(error, settings);
+  } finally {
+    disconnectRedis(redis);
+  }
+}
+
+/** @throws Error the first fault of the connection, or when there is neither a fault nor a connection in time */
+async function connected(redis: Redis): Promise<void> {
+  if (redis.status === 'ready') return;
+  let timer: NodeJS.Timeout | undefined;
+  try {
+    await new Promise<void>((resolve, reject) => {
+      timer = setTimeout(() => reject(new Error(`no answer in ${TRY_MS / 1000} s`)), TRY_MS);
+      redis.once('ready', resolve);
+      redis.once('error', reject);
+      redis.once('close', () => reject(new Error('the connection was closed without an answer')));
+    });
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Redis' words for a wrong user or password, and for a missing one. */
+const REFUSED = /^(WRONGPASS|NOAUTH)\b|invalid password/;
+
+/** What is at fault, in the words of who has to mend it. */
+function obstacleOf(error: unknown, settings: RedisSettings): Obstacle {
+  const address = addressOf(settings);
+  const byUrl = settings.url !== undefined;
+  const said = messageOf(causeOf(error));
+  if (REFUSED.test(said)) {
+    const advice = byUrl ? 'the user and password in REDIS_URL must be those of that Redis' : 'TASK_QUEUE_PASSWD must be the master’s';
+    const who = byUrl ? `Redis at ${address}` : `the master at ${address}`;
+    return { event: 'redis.refused', reason: `${who} refused the password (${said.split(' ')[0]}): ${advice}` };
+  }
+  if (said.startsWith('NOPERM')) {
+    return { event: 'redis.refused', reason: `Redis at ${address} gives this user too few rights (${said}): deploy/README.md lists them` };
+  }
+  const variables = byUrl ? 'REDIS_URL' : 'MASTER_HOST and TASK_QUEUE_PORT';
+  const code = codeOf(causeOf(error));
+  const advice = `is it running, and are ${variables} its address as seen from here?`;
+  return { event: 'redis.unreachable', reason: `nothing usable answers at ${address} (${code ?? said}): ${advice}` };
+}
+
+/** The fault of a node, where a cluster's client wraps it. */
+function causeOf(error: unknown): unknown {
+  return error instanceof Error && 'lastNodeError' in error && error.lastNodeError instanceof Error ? error.lastNodeError : error;
+}
+
+/** Host and port, without a user and password. */
+function addressOf({ url, host, port }: RedisSettings): string {
+  if (url === undefined) return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+  return /^[^:]+:\/\/(?:.*@)?([^/?#]*)/s.exec(url)?.[1] ?? 'REDIS_URL';
+}
