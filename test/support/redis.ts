@@ -15,7 +15,7 @@ export { redisProgram } from './redis-server.ts';
 const engines = ['server', 'cluster', 'sentinel', 'rediss'] as const;
 
 /** What kind of Redis the tests run on: TEST_REDIS, one server when it is not set. */
-export const engine = engineOf(process.env['TEST_REDIS'] || 'server');
+const engine = engineOf(process.env['TEST_REDIS'] || 'server');
 
 function engineOf(name: string) {
   const found = engines.find((one) => one === name);
