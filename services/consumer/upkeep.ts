@@ -9,8 +9,11 @@ import { keptSeconds } from '../../shared/registry-expiry.ts';
 import { type Lane, LOCK_MS } from './lane.ts';
 import type { Processor } from './processor.ts';
 
-/** Locks are renewed three times in their life. */
-const RENEW_MS = LOCK_MS / 3;
+/**
+ * Locks are renewed six times in their life. A cut of the network begins right before a renewal at worst; then what is left (6.7 s)
+ * must outlast the cut and the wait for TCP's next try, which comes up to 6.2 s after the first one when the cut lasts 3 to 6 s.
+ */
+const RENEW_MS = LOCK_MS / 6;
 
 /** How often lines of keyed concurrency that are due are looked at, in milliseconds. */
 const LOOK_MS = 1000;
