@@ -8,6 +8,7 @@ import { type Delivery, deliveryPath, fetchPath } from '../../shared/node-files.
 import { connectRedis } from '../../shared/redis.ts';
 import { writeAccounts } from '../support/accounts.ts';
 import type { Method } from '../support/https.ts';
+import { tempDir } from '../support/temp.ts';
 import { type ApiNode, startApiNode } from './api-node.ts';
 
 let node: ApiNode;
@@ -48,6 +49,14 @@ test('what nodes ask of each other does not exist for anybody else, in any metho
   const document = await node.api.get('/openapi.json', { auth: ['ann', 'a secret of hers'] });
   expect(document.status).toBe(200);
   expect(JSON.stringify(document.body)).not.toContain('/nodes/');
+});
+
+test('nodes need no accounts where callers do', async () => {
+  const files = tempDir('files');
+  writeFileSync(join(files, 'in.txt'), 'for nodes');
+  const { api } = await node.anotherApi({ API_HOST: '0.0.0.0', API_TLS: 'False', FILES_DIR: files });
+  expect((await api.get('/workers')).headers['fasttask-error']).toBe('accounts_missing');
+  expect((await api.get(fetchPath('in.txt'), { headers: { authorization: `FastTask-Node ${credential}` } })).body).toBe('for nodes');
 });
 
 test('a wrong credential is refused, then slowed, and the right one is not', async () => {

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -70,6 +71,31 @@ test('a revoke ends a delivery that goes on and on, and a slot is free again', a
   }
   expect((await copied({ name })).state).toBe('SUCCESS');
 });
+
+test.skipIf(process.getuid?.() !== 0)(
+  'a master whose disk is full fails the job with these words (needs root, for a small file system)',
+  async () => {
+    const files = tempDir('small');
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', files]);
+    try {
+      const master = await hosts.master.anotherApi({ FILES_DIR: files, API_TLS: 'False' });
+      const own = tempDir('worker');
+      writeFileSync(join(own, 'large'), Buffer.alloc(16_000_000));
+      hosts.worker.signal('SIGSTOP');
+      const worker = await hosts.anotherWorker({ FILES_DIR: own, WORKER_TAG: 'full', MASTER_API_URL: `http://127.0.0.1:${master.port}` });
+      const job = await copied({ name: 'large' });
+      expect(job).toMatchObject({
+        state: 'FAILURE',
+        result: expect.stringMatching(/^FilesNotDelivered: .*answered 507: There is no room left/),
+      });
+      expect(parts(files)).toEqual([]);
+      await Promise.all([worker.kill9(), master.process.kill9()]);
+    } finally {
+      hosts.worker.signal('SIGCONT');
+      execFileSync('umount', [files]);
+    }
+  },
+);
 
 describe('without the worker that is as it should be', () => {
   let name: string;
