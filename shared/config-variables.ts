@@ -164,7 +164,7 @@ export const variables = {
   API_CORS_ORIGINS: on('api', 'none', 'Origins whose pages may call the API, separated by commas.'),
   API_DOCS: on('api', 'True', 'Serve /docs.'),
   API_REDOC: on('api', 'True', 'Serve /redoc.'),
-  API_STATUS_INFO: on('api', 'True', 'Serve /status_info.'),
+  API_STATUS_INFO: on('api', 'True', 'Serve /status_info and /workers.'),
   API_RUN: on('api', 'True', 'Serve /run/{task}.'),
   API_CREATE: on('api', 'True', 'Serve /create/{task}.'),
   API_CHECK: on('api', 'True', 'Serve /check.'),
@@ -185,7 +185,7 @@ export const variables = {
   JSON_MAX_DEPTH: on('api', '64', 'Deepest nesting of a JSON body.'),
   UPLOAD_MAX_BYTES: on('api', '5368709120', 'Largest uploaded file, in bytes.'),
   RUN_MAX_WAIT: on('api', 'TIME_LIMIT + 60', 'Seconds for which /run waits before it answers 202.'),
-  REGISTRY_EXPIRES: on('all', '86400', 'Seconds for which a task without a consumer stays known.'),
+  REGISTRY_EXPIRES: on('api', '86400', 'Seconds for which a task without a consumer and without jobs stays known.'),
   FILE_CLEANUP_ENABLED: on('all', 'True', 'Remove expired files.'),
   FILE_EXPIRATION_SECONDS: on(
     'all',

@@ -1,11 +1,10 @@
 /** Connections to Redis: how a process reaches it, notices that it is gone, and waits no longer than it may. */
-import { readFileSync } from 'node:fs';
-import type { ConnectionOptions } from 'node:tls';
 import { Cluster, Redis as Server } from 'ioredis';
 import type { RedisSettings } from './config-redis.ts';
 import { messageOf, RedisUnavailableError } from './errors.ts';
 import type { Logger } from './logger.ts';
-import { parseRedisUrl, type RedisAddress } from './redis-address.ts';
+import type { RedisAddress } from './redis-address.ts';
+import { addressOf, backOff, type ConnectionPurpose, optionsOf, sentinelOptionsOf } from './redis-options.ts';
 
 /** A connection for commands: to one server, or to all shards of a cluster. */
 export type Redis = Server | Cluster;
@@ -13,42 +12,20 @@ export type Redis = Server | Cluster;
 /** A connection for what lasts, channels and blocking commands: to one server, also of a cluster. */
 export type RedisListener = Server;
 
-/** What a connection is for: its name in `CLIENT LIST`, and whether a caller would rather fail than wait. */
-export interface ConnectionPurpose {
-  name: string;
-  /** Fail a command that has no answer after this many milliseconds. Left out: wait until Redis is back. */
-  commandTimeoutMs?: number;
-  /** It spends its life in blocking commands. */
-  blocking?: true;
-}
-
 /** How long an API call waits for a connection that is being made again, in milliseconds. */
 const READY_WAIT_MS = 1000;
 
 /** How long an API call waits for the answer to one command, in milliseconds: with READY_WAIT_MS under the 2 s of a 503. */
 export const API_COMMAND_TIMEOUT_MS = 900;
 
-/**
- * A connection that waits for an answer this long is taken for dead and made anew, in milliseconds: a cut network reports nothing.
- * Longer than the longest blocking command (5 s).
- */
-const SILENCE_MS = 8000;
-
 /** How often an idle connection is asked for a sign of life, in milliseconds. */
 const PING_MS = 2000;
-
-/** How long one Sentinel may take to name the master, and the pause after all were asked in vain, in milliseconds. */
-const SENTINEL_ANSWER_MS = 1000;
-const SENTINEL_PAUSE_MS = 500;
 
 /** Pause before a command goes to the new place of its slot, or is tried again while there is none, in milliseconds. */
 const CLUSTER_PAUSE_MS = 50;
 
 /** What ioredis says of a command whose connection was lost. */
 const CONNECTION_LOST = 'Connection is closed.';
-
-/** 50 ms after a loss, then twice as long each time, up to 1 s. */
-const backOff = (attempt: number) => Math.min(1000, 50 * 2 ** Math.min(attempt - 1, 5));
 
 /** Makes a connection for commands. It reconnects for ever. */
 export function connectRedis(settings: RedisSettings, purpose: ConnectionPurpose, log: Logger): Redis {
@@ -77,7 +54,7 @@ export function connectRedis(settings: RedisSettings, purpose: ConnectionPurpose
 export function connectListener(settings: RedisSettings, purpose: ConnectionPurpose, log: Logger): RedisListener {
   const address = addressOf(settings);
   const listener = connectServer(address, settings, purpose, log);
-  if (!purpose.blocking) keepAsking(listener);
+  keepAsking(listener);
   return listener;
 }
 
@@ -88,7 +65,7 @@ function connectServer(address: RedisAddress, settings: RedisSettings, purpose: 
   const nextNode = () => nodes[turn++ % nodes.length] ?? nodes[0];
   const server: Server = new Server({
     ...optionsOf(address, settings, purpose),
-    ...(address.kind === 'sentinel' ? sentinelOptionsOf(address, settings, report) : nextNode()),
+    ...(address.kind === 'sentinel' ? sentinelOptionsOf(address, settings, report.failed) : nextNode()),
     retryStrategy: (attempt) => {
       // Of a cluster another node, which knows more than one that was lost; but first the one that followMove named.
       if (address.kind === 'cluster' && !following.delete(server)) Object.assign(server.options, nextNode());
@@ -98,48 +75,6 @@ function connectServer(address: RedisAddress, settings: RedisSettings, purpose: 
   server.on('error', report.failed);
   server.on('ready', report.restored);
   return server;
-}
-
-/** Where Redis is, for this node. */
-function addressOf({ url, host, port, password }: RedisSettings): RedisAddress {
-  return url === undefined ? { kind: 'server', nodes: [{ host, port }], password, tls: false, db: 0 } : parseRedisUrl(url);
-}
-
-function optionsOf({ kind, username, password, db, tls }: RedisAddress, settings: RedisSettings, purpose: ConnectionPurpose) {
-  return {
-    connectionName: purpose.name,
-    maxRetriesPerRequest: null,
-    connectTimeout: 5000,
-    keepAlive: 10_000,
-    socketTimeout: SILENCE_MS,
-    ...(purpose.commandTimeoutMs === undefined ? {} : { commandTimeout: purpose.commandTimeoutMs }),
-    ...(username === undefined ? {} : { username }),
-    ...(password === undefined ? {} : { password }),
-    ...(tls ? { tls: tlsOf(settings) } : {}),
-    ...(kind === 'cluster' ? {} : { db }),
-  };
-}
-
-function sentinelOptionsOf({ nodes, master, sentinel = {}, tls }: RedisAddress, settings: RedisSettings, report: Reporter) {
-  return {
-    sentinels: [...nodes],
-    name: master ?? '',
-    ...(sentinel.username === undefined ? {} : { sentinelUsername: sentinel.username }),
-    ...(sentinel.password === undefined ? {} : { sentinelPassword: sentinel.password }),
-    ...(tls ? { enableTLSForSentinelMode: true, sentinelTLS: tlsOf(settings) } : {}),
-    sentinelCommandTimeout: SENTINEL_ANSWER_MS,
-    sentinelRetryStrategy: () => SENTINEL_PAUSE_MS,
-    // A master that has become a replica: ask the Sentinels again, and send the command there.
-    reconnectOnError: (error: Error) => {
-      if (!error.message.includes('READONLY')) return false;
-      report.failed(error);
-      return 2 as const;
-    },
-  };
-}
-
-function tlsOf({ tls = {} }: RedisSettings): ConnectionOptions {
-  return Object.fromEntries(Object.entries(tls).map(([name, file]) => [name, readFileSync(file)]));
 }
 
 /** A cluster's client that keeps a command until a shard takes it: ioredis gives up after 16 tries, and at once when no node is left. */
@@ -202,7 +137,10 @@ function reporterOf({ name }: ConnectionPurpose, log: Logger): Reporter {
   };
 }
 
-/** Sends a ping now and then, so that silence is noticed on a connection that only listens. */
+/**
+ * Sends a ping now and then, so that silence is noticed on a connection that only listens, or waits for its next command. Behind a blocking
+ * command it is answered with that.
+ */
 function keepAsking(listener: RedisListener): void {
   const timer = setInterval(() => {
     if (listener.status === 'ready') listener.ping().catch(() => {});

@@ -125,7 +125,7 @@ export class Consumer {
       // On a cluster no command can name the keys of several tasks, so each lane's marker is waited for by itself.
       listeners: (isCluster(redis) ? this.#lanes.map((lane) => [lane]) : [this.#lanes]).map((lanes) => ({
         lanes,
-        connection: connectListener(config.redis, { name: `${this.name}:wait`, blocking: true }, log),
+        connection: connectListener(config.redis, { name: `${this.name}:wait` }, log),
       })),
       log,
       execute: (claim, mayFetchNext) => this.#processor.execute(claim, mayFetchNext),

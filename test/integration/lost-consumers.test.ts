@@ -88,7 +88,8 @@ it('obeys a revoke that came while no consumer was online, across a restart of R
 it('takes jobs again within 10 s after Redis was away, frozen, or cut the connections', async () => {
   const consumer = await queue.consumer();
   const takesJobs = async () => {
-    const id = await queue.submit('noop');
+    // A caller of the API would get 503 meanwhile, and come again.
+    const id = await until(() => queue.submit('noop'), { what: 'a job to be taken', timeoutMs: 10_000 });
     expect((await queue.ends(id, 10_000)).state).toBe('SUCCESS');
   };
   await takesJobs();

@@ -1,7 +1,5 @@
 import { connect, createServer, type Socket } from 'node:net';
 
-export type Balancer = Awaited<ReturnType<typeof startBalancer>>;
-
 /**
  * A load balancer as TCP sees one: each connection goes to the next backend in turn, or to the one after it where nobody listens.
  * A backend that dies takes its connections with it.

@@ -28,6 +28,7 @@ export async function startCluster(
         `cluster-node-timeout ${nodeTimeoutMs}`,
         'cluster-allow-replica-migration no',
         'repl-diskless-sync-delay 0',
+        'shutdown-timeout 0',
         ...lines,
       ]),
     ),
@@ -35,6 +36,9 @@ export async function startCluster(
   const admins = ports.map(([port]) => adminOf(port, password));
   try {
     await form(admins, ports);
+  } catch (error) {
+    await Promise.all(servers.map((server) => server.kill9()));
+    throw error;
   } finally {
     for (const admin of admins) admin.disconnect();
   }
@@ -42,9 +46,10 @@ export async function startCluster(
 }
 
 async function form(admins: readonly Redis[], ports: readonly (readonly [port: number, busPort: number])[]): Promise<void> {
+  // Only a node that knows no other takes an epoch.
+  await Promise.all(admins.map((admin, index) => admin.call('CLUSTER', 'SET-CONFIG-EPOCH', index + 1)));
   await Promise.all(
     admins.map(async (admin, index) => {
-      await admin.call('CLUSTER', 'SET-CONFIG-EPOCH', index + 1);
       if (index < MASTERS) {
         const [from, to] = [index, index + 1].map((third) => Math.round((third * SLOTS) / MASTERS));
         await admin.call('CLUSTER', 'ADDSLOTSRANGE', from ?? 0, (to ?? SLOTS) - 1);

@@ -28,6 +28,7 @@ export async function startSentinelGroup(
     `requirepass ${password}`,
     `masterauth ${password}`,
     'repl-diskless-sync-delay 0',
+    'shutdown-timeout 0',
     ...lines,
   ];
   const servers = [

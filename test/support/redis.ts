@@ -15,7 +15,7 @@ export { redisProgram } from './redis-server.ts';
 const engines = ['server', 'cluster', 'sentinel', 'rediss'] as const;
 
 /** What kind of Redis the tests run on: TEST_REDIS, one server when it is not set. */
-export const engine = engineOf(process.env['TEST_REDIS'] || 'server');
+const engine = engineOf(process.env['TEST_REDIS'] || 'server');
 
 function engineOf(name: string) {
   const found = engines.find((one) => one === name);
@@ -120,7 +120,8 @@ function testRedis(
     get pid() {
       return first.pid;
     },
-    stop: () => each((server) => server.stop(), [...servers, ...sentinels]),
+    // Several servers would wait for each other to end, and what they hold is not needed any more.
+    stop: () => each((server) => (servers.length > 1 ? server.kill9() : server.stop()), [...servers, ...sentinels]),
     kill9: () => each((server) => server.kill9()),
     pause: () => {
       for (const server of servers) server.pause();
