@@ -125,8 +125,7 @@ export class Consumer {
       },
     });
     const stamp = consumerStamp(this.name, config.consumer.resultExpiresSeconds);
-    const onStalled = (jobId: string) => log.warn({ jobId }, 'job.recovered');
-    this.#lanes = tasks.map((task) => new Lane({ task, redis, prefix, stamp, log, onStalled }));
+    this.#lanes = tasks.map((task) => new Lane({ task, redis, prefix, stamp, log }));
     this.#dispatcher = new Dispatcher({
       lanes: this.#lanes,
       slots,
