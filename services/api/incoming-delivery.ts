@@ -105,7 +105,8 @@ export class IncomingDelivery {
     let end = offset;
     try {
       await pipeline(
-        request,
+        // What breaks off here leaves the request whole: what is left of it is drained, and its connection serves the next one.
+        request.iterator({ destroyOnReturn: false }),
         async function* (chunks: AsyncIterable<Buffer>) {
           for await (const chunk of chunks) {
             idle.refresh();

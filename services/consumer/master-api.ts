@@ -95,8 +95,11 @@ function answerTo(request: ClientRequest, body: Readable | undefined): Promise<I
       reject(error);
     });
     request.once('response', (answer) => {
-      // It may come before the body was sent: then nobody wants the rest.
-      body?.destroy();
+      // It may come before the body was sent: then nobody wants the rest, and the connection cannot be used again.
+      if (body !== undefined && !request.writableEnded) {
+        body.destroy();
+        answer.once('close', () => request.destroy());
+      }
       // Whoever reads it is told by its own end.
       answer.on('error', () => {});
       resolve(answer);

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { Agent, request } from 'node:https';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createLogger } from '../../shared/logger.ts';
@@ -103,6 +104,27 @@ test('bytes with another digest, and bytes too many, are refused and not kept', 
   expect((await put(deliveryOf('bad.txt', 'expected'), 0, 'what came')).status).toBe(412);
   expect((await put(deliveryOf('bad.txt', 'expected'), 0, 'whatcame')).status).toBe(412);
   expect([existsSync(join(node.files, 'bad.txt')), parts()]).toEqual([false, []]);
+});
+
+test('a delivery that is refused while its bytes come keeps nobody waiting on its connection', async () => {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1, rejectUnauthorized: false });
+  const content = 'x'.repeat(6_000_000);
+  const target = { host: '127.0.0.1', port: node.port, path: deliveryPath({ ...deliveryOf('long.txt', content), size: 1000 }), agent };
+  const statusOf = (method: string, body: string) =>
+    new Promise<number | undefined>((resolve, reject) => {
+      const headers = { authorization: `FastTask-Node ${credential}`, 'fasttask-offset': '0', 'content-length': body.length };
+      request({ ...target, method, headers }, (answer) => answer.resume().once('close', () => resolve(answer.statusCode)))
+        .once('error', reject)
+        .end(body);
+    });
+  try {
+    const began = performance.now();
+    expect([await statusOf('PUT', content), await statusOf('HEAD', '')]).toEqual([412, 200]);
+    // What is left of a body is read on for 5 s at most; an idle connection is closed after 30 s.
+    expect(performance.now() - began).toBeLessThan(15_000);
+  } finally {
+    agent.destroy();
+  }
 });
 
 test.each([['../x'], ['fasttask/conf/x'], ['/etc/x']])('nothing is delivered as %s', async (name) => {
