@@ -109,10 +109,19 @@ export class FileStore {
     }
   }
 
-  /** Takes a whole file in under a name, with its record, or not at all. @param from its path, on the disk of FILES_DIR */
+  /**
+   * Takes a whole file in under a name, with its record, or not at all. Who sees a new file sees whose it is; the record of one that is replaced
+   * never speaks of bytes that are not there yet.
+   * @param from its path, on the disk of FILES_DIR
+   */
   async adopt(from: string, name: string, record: FileRecord): Promise<void> {
     const path = join(this.folder, pathOfName(name));
     await mkdir(dirname(path), { recursive: true });
+    if (!(await exists(path))) {
+      // A record without a file is nobody's file; the janitor removes it.
+      await this.record(name, record);
+      return await rename(from, path);
+    }
     await rename(from, path);
     try {
       await this.record(name, record);
@@ -173,6 +182,16 @@ export class FileStore {
 
   #leaseFile(name: string): string {
     return join(this.leases, createHash('sha256').update(pathOfName(name)).digest('hex'));
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await lstat(path);
+    return true;
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return false;
+    throw error;
   }
 }
 

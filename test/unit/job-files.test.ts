@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { FileLeases } from '../../services/consumer/file-leases.ts';
@@ -40,6 +40,30 @@ test('a job of a submitter opens files of its owner alone; to it others are not 
   expect(await filesOf('root', false).path(name)).toBe(path);
   const missing = await filesOf('bob', true).path('nothing.csv').catch(String);
   expect(await filesOf('bob', true).path(name).catch(String)).toBe(missing);
+});
+
+test('who sees a file that has just been taken in sees whose it is', async () => {
+  const store = new FileStore(tempDir('files'));
+  mkdirSync(store.uploads, { recursive: true });
+  const owners: (string | undefined)[] = [];
+  for (let turn = 0; turn < 50; turn += 1) {
+    const [from, name] = [join(store.uploads, `${turn}`), `file ${turn}`];
+    writeFileSync(from, 'x');
+    let over = false;
+    const look = async () => {
+      while (!over) {
+        const file = await store.open(name).catch(() => undefined);
+        if (file === undefined) continue;
+        await file.handle.close();
+        owners.push(await store.owner(name));
+      }
+    };
+    const looking = look();
+    await store.adopt(from, name, { owner: 'ann' });
+    over = true;
+    await looking;
+  }
+  expect(owners.filter((owner) => owner !== 'ann')).toEqual([]);
 });
 
 test('the file of a job without an owner belongs to nobody', async () => {
