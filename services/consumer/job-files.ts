@@ -76,7 +76,8 @@ export class JobFiles implements TaskFiles {
   async #fetch(name: string): Promise<void> {
     // The lease keeps a copy that is here already.
     await this.#use(name);
-    this.#signal.throwIfAborted();
+    // A job that is to save what it can need not ask whether its input is still the same.
+    if (this.#signal.aborted) return await this.#expectHere(name);
     let waiting = this.#waiting.get(name);
     if (waiting === undefined) {
       let settle: Pick<Waiting, 'resolve' | 'reject'> = { resolve: () => {}, reject: () => {} };
@@ -90,6 +91,15 @@ export class JobFiles implements TaskFiles {
     const { missing, reason } = await waiting.answer;
     if (missing) throw noFile();
     if (reason !== undefined) throw new FileUnavailableError(reason);
+  }
+
+  /** @throws the signal's reason where the file is not here, because nothing is fetched any more */
+  async #expectHere(name: string): Promise<void> {
+    try {
+      await (await this.#store.open(name)).handle.close();
+    } catch (error) {
+      throw error instanceof NotFoundError ? this.#signal.reason : error;
+    }
   }
 
   /** The consumer's answer to a fetch. */

@@ -143,11 +143,13 @@ export class Processor {
   async #deliver(job: RunningJob, end: RunEnd, names: readonly string[]): Promise<RunEnd> {
     const { claim, limits } = job;
     const leftMs = Math.max(0, Math.min(limits.hardSeconds * 1000 - job.durationMs, LONGEST_TIMER_MS));
+    const late = AbortSignal.timeout(leftMs);
     try {
-      await this.#options.deliver(names, claim.job.name, AbortSignal.any([job.leaveThread(), AbortSignal.timeout(leftMs)]));
+      await this.#options.deliver(names, claim.job.name, AbortSignal.any([job.leaveThread(), late]));
       return end;
     } catch (error) {
-      return { error: { text: `FilesNotDelivered: ${messageOf(error)}`, kind: 'error' } };
+      const limit = late.aborted ? ` within the job's limit of ${limits.hardSeconds} s` : '';
+      return { error: { text: `FilesNotDelivered${limit}: ${messageOf(error)}`, kind: 'error' } };
     }
   }
 

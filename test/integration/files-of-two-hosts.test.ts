@@ -136,6 +136,28 @@ describe('a link that fails', () => {
     expect(visible(hosts.master.files)).toEqual(there);
   });
 
+  test('silent at the end of a job, its failure says which limit is over', async () => {
+    const { name } = await hosts.upload(1000);
+    const headers = { 'FastTask-Time-Limit': '6', 'FastTask-Soft-Time-Limit': '5.9' };
+    const { id } = jobOf(await hosts.master.api.post('/create/copies_file', { name, hold: 1.5 }, { headers }));
+    await until(() => found(hosts.workerFiles, name).length > 0, { what: 'the file to be fetched', timeoutMs: 10_000 });
+    const { log } = hosts.worker;
+    hosts.master.process.signal('SIGSTOP');
+    try {
+      await hosts.worker.waitForEvent('job.failed', { after: log.length, where: ({ jobId }) => jobId === id });
+    } finally {
+      hosts.master.process.signal('SIGCONT');
+    }
+    const job = await hosts.master.reaches(id, 'SUCCESS', 'FAILURE');
+    expect(job).toMatchObject({ state: 'FAILURE', result: expect.stringMatching(/limit of 6 s: .*could not be delivered/) });
+  });
+
+  test('a task that is told to stop opens its input again', async () => {
+    const { name } = await hosts.upload(1000);
+    const job = jobOf(await hosts.master.api.post('/run/reopens_file', { name }));
+    expect(job, JSON.stringify(job)).toMatchObject({ state: 'SUCCESS', result: { again: true } });
+  });
+
   test('four jobs that want one file fetch it once', async () => {
     const size = 16 * MEBIBYTE;
     const { name } = await hosts.upload(size);
