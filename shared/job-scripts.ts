@@ -5,6 +5,8 @@
  * Keyed concurrency: `places:<key>` holds the jobs that run, by the time at which their lease ends; `line:<key>` holds those that
  * want to, in order of submission; `held` holds those of the line that left the queue until a place is free.
  */
+import { createHash } from 'node:crypto';
+import { messageOf } from './errors.ts';
 import { REVOKED_RUNNING, REVOKED_WAITING } from './job-state.ts';
 import type { Redis } from './redis.ts';
 
@@ -31,6 +33,8 @@ export function taskKeys(prefix: string, task: string) {
     held: `${base}held`,
     /** Sorted set of concurrency keys by the time at which their line is looked at again. */
     looks: `${base}looks`,
+    /** Name of the consumer that looks after the task, for as long as its lease lasts. */
+    caretaker: `${base}caretaker`,
   };
 }
 
@@ -171,16 +175,23 @@ promote(ARGV[4])
 return 1
 `;
 
-// ARGV: 4 pause (ms) until the next look
-const LOOK_AT_LINES = `${PRELUDE}
+// ARGV: 4 name 5 lease (ms) 6 pause (ms) until the next look at a line 7 key of the lease
+const LOOK_AFTER = `${PRELUDE}
+local lease = ARGV[7]
+local holder = redis.call('GET', lease)
+if holder and holder ~= ARGV[4] then return redis.call('PTTL', lease) end
+redis.call('SET', lease, ARGV[4], 'PX', ARGV[5])
 local time = redis.call('TIME')
 local clock = time[1] * 1000 + math.floor(time[2] / 1000)
-local due = redis.call('ZRANGEBYSCORE', KEYS[12], '-inf', clock, 'LIMIT', 0, 100)
-for _, key in ipairs(due) do
-  redis.call('ZADD', KEYS[12], clock + ARGV[4], key)
+for _, key in ipairs(redis.call('ZRANGEBYSCORE', KEYS[12], '-inf', clock, 'LIMIT', 0, 100)) do
+  redis.call('ZADD', KEYS[12], clock + ARGV[6], key)
   promote(key)
 end
-return #due
+-- The consumer that a marker woke may be gone: then nobody knows of these jobs. Without a place nobody need know.
+local most = tonumber(redis.call('HGET', base .. 'meta', 'concurrency') or 'inf')
+local due = redis.call('ZRANGEBYSCORE', KEYS[5], 0, (clock + 1) * 4096 - 1, 'LIMIT', 0, 1)
+if (#due > 0 or redis.call('LLEN', KEYS[10]) > 0) and redis.call('LLEN', KEYS[3]) < most then redis.call('ZADD', KEYS[11], 0, '0') end
+return 0
 `;
 
 /** A task's queue and one of its jobs, as a script needs them. */
@@ -191,11 +202,22 @@ export interface ScriptTarget {
   id: string;
 }
 
+const digests = new Map<string, string>();
+
+/** Sends a script's digest, and its text only where Redis does not know it (any more). */
 async function run(script: string, { redis, prefix, task, id }: ScriptTarget, ...args: (string | number)[]): Promise<unknown> {
   const keys = taskKeys(prefix, task);
   const { active, stalled, delayed, failed, revoked, marked, held, wait, marker, looks } = keys;
   const list = [keys.job(id), `${keys.job(id)}:lock`, active, stalled, delayed, failed, revoked, marked, held, wait, marker, looks];
-  return await redis.eval(script, list.length, ...list, id, keys.base, Date.now(), ...args);
+  const rest = [list.length, ...list, id, keys.base, Date.now(), ...args] as const;
+  const digest = digests.get(script) ?? createHash('sha1').update(script).digest('hex');
+  digests.set(script, digest);
+  try {
+    return await redis.evalsha(digest, ...rest);
+  } catch (error) {
+    if (!messageOf(error).startsWith('NOSCRIPT')) throw error;
+    return await redis.eval(script, ...rest);
+  }
 }
 
 export type RevokeOutcome = 'unknown' | 'ended' | 'repeated' | 'waiting' | 'started' | 'retrying';
@@ -236,7 +258,21 @@ export async function givePlaceBack(target: ScriptTarget, token: string, key: st
   await run(GIVE_PLACE_BACK, target, key, token);
 }
 
-/** Looks at the lines that are due: what a lost message or an ended lease has left standing goes on. */
-export async function lookAtLines(target: Omit<ScriptTarget, 'id'>, pauseMs: number): Promise<void> {
-  await run(LOOK_AT_LINES, { ...target, id: '' }, pauseMs);
+/** Who looks after a task, and how. */
+export interface Care {
+  /** Unlike any other consumer's. */
+  name: string;
+  /** How long nobody else may, in milliseconds. */
+  leaseMs: number;
+  /** When a line that was looked at is due again, in milliseconds. */
+  pauseMs: number;
+}
+
+/**
+ * Looks after a task, unless another consumer does: what a lost message or an ended lease has left standing goes on, of the lines
+ * and of the queue.
+ * @returns for how many milliseconds another consumer holds the lease; 0 when this one has it now
+ */
+export async function lookAfter(target: Omit<ScriptTarget, 'id'>, { name, leaseMs, pauseMs }: Care): Promise<number> {
+  return Number(await run(LOOK_AFTER, { ...target, id: '' }, name, leaseMs, pauseMs, taskKeys(target.prefix, target.task).caretaker));
 }

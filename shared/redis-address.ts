@@ -23,7 +23,7 @@ export interface RedisAddress extends RedisCredentials {
 }
 
 /** The forms of REDIS_URL, as messages show them. */
-export const REDIS_URL_FORMS =
+const REDIS_URL_FORMS =
   'a redis://[user:password@]host[:port][/db], redis+sentinel://[user:password@]host[:port],host[:port]/MASTERNAME[/db] or ' +
   'redis+cluster://[user:password@]host[:port],host[:port] address; rediss in place of redis for TLS';
 

@@ -48,7 +48,6 @@ export class Dispatcher {
           ...listening,
           full: () => this.full,
           onMarker: (lane, due) => this.#onMarker(lane, due),
-          onSilence: (lanes) => this.#onSilence(lanes),
           log: options.log,
         }),
     );
@@ -165,11 +164,6 @@ export class Dispatcher {
     lane.wake();
     if (this.full || this.#stopping) this.#handOn(lane);
     else this.#pump();
-  }
-
-  #onSilence(lanes: readonly Lane[]): void {
-    for (const lane of lanes) lane.wake();
-    this.#pump();
   }
 
   /** A completion may bring the next job of its lane along, unless another lane has work: lanes take turns. */

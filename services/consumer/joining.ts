@@ -5,6 +5,7 @@ import { codeOf, messageOf } from '../../shared/errors.ts';
 import { createLogger, type Logger } from '../../shared/logger.ts';
 import { claimProtocol, PROTOCOL, protocolRefusal } from '../../shared/protocol.ts';
 import { connectRedis, disconnectRedis, type Redis } from '../../shared/redis.ts';
+import { parseRedisUrl } from '../../shared/redis-address.ts';
 
 type RedisSettings = Config['redis'];
 
@@ -13,14 +14,16 @@ const TRY_MS = 6000;
 
 /** Pauses between tries, in milliseconds: the first, doubled each time, up to the longest. Redis may come at any moment; a mistake stays. */
 const FIRST_PAUSE_MS = 250;
-const LONGEST_PAUSE_MS = { absent: 2000, refused: 15_000 };
+const LONGEST_PAUSE_MS = { comes: 2000, stays: 15_000 };
 
 /** How often the same obstacle is told again, in milliseconds. */
 const REPEAT_MS = 60_000;
 
 /** What keeps a consumer out. */
 interface Obstacle {
-  event: 'redis.unreachable' | 'redis.refused' | 'protocol.refused';
+  event: 'redis.connection_failed' | 'protocol.refused';
+  /** Whether somebody has to mend it, or it may go by itself at any moment. */
+  stays: boolean;
   /** What is wrong, and what to look at. */
   reason: string;
 }
@@ -32,14 +35,14 @@ export async function joinInstallation(settings: RedisSettings, log: Logger): Pr
   for (;;) {
     const obstacle = await findObstacle(settings);
     if (obstacle === undefined) break;
-    const { event, reason } = obstacle;
+    const { event, stays, reason } = obstacle;
     if (told?.reason !== reason) pauseMs = FIRST_PAUSE_MS;
     if (told?.reason !== reason || performance.now() - told.at >= REPEAT_MS) {
       log.warn({ reason }, event);
       told = { reason, at: performance.now() };
     }
     await pause(pauseMs);
-    pauseMs = Math.min(2 * pauseMs, event === 'redis.unreachable' ? LONGEST_PAUSE_MS.absent : LONGEST_PAUSE_MS.refused);
+    pauseMs = Math.min(2 * pauseMs, stays ? LONGEST_PAUSE_MS.stays : LONGEST_PAUSE_MS.comes);
   }
   if (told !== undefined) log.info({ redis: addressOf(settings) }, 'installation.joined');
 }
@@ -55,7 +58,7 @@ async function findObstacle(settings: RedisSettings): Promise<Obstacle | undefin
     await connected(redis);
     const installation = await claimProtocol(redis, settings.prefix);
     if (installation === PROTOCOL) return undefined;
-    return { event: 'protocol.refused', reason: protocolRefusal('worker', installation) };
+    return { event: 'protocol.refused', stays: true, reason: protocolRefusal('worker', installation) };
   } catch (error) {
     return obstacleOf(error, settings);
   } finally {
@@ -80,25 +83,36 @@ async function connected(redis: Redis): Promise<void> {
 }
 
 /** Redis' words for a wrong user or password, and for a missing one. */
-const REFUSED = /^(WRONGPASS|NOAUTH)\b|invalid password/;
+const WRONG_PASSWORD = /^(WRONGPASS|NOAUTH)\b|invalid password/;
+
+/** Words of Node and OpenSSL for what one side of TLS does not take from the other. */
+const TLS_FAULT = /certificate|self.signed|\bssl\b|\btls\b|altname/i;
 
 /** What is at fault, in the words of who has to mend it. */
 function obstacleOf(error: unknown, settings: RedisSettings): Obstacle {
-  const address = addressOf(settings);
+  const at = addressOf(settings);
   const byUrl = settings.url !== undefined;
-  const said = messageOf(causeOf(error));
-  if (REFUSED.test(said)) {
+  const cause = causeOf(error);
+  const said = messageOf(cause);
+  const failed = (reason: string, stays: boolean): Obstacle => ({ event: 'redis.connection_failed', stays, reason });
+  if (WRONG_PASSWORD.test(said)) {
+    const who = byUrl ? `Redis at ${at}` : `the master at ${at}`;
     const advice = byUrl ? 'the user and password in REDIS_URL must be those of that Redis' : 'TASK_QUEUE_PASSWD must be the master’s';
-    const who = byUrl ? `Redis at ${address}` : `the master at ${address}`;
-    return { event: 'redis.refused', reason: `${who} refused the password (${said.split(' ')[0]}): ${advice}` };
+    return failed(`${who} refused the password (${said.split(' ')[0]}): ${advice}`, true);
   }
-  if (said.startsWith('NOPERM')) {
-    return { event: 'redis.refused', reason: `Redis at ${address} gives this user too few rights (${said}): deploy/README.md lists them` };
+  if (said.startsWith('NOPERM'))
+    return failed(`Redis at ${at} gives this user too few rights (${said}): deploy/README.md lists them`, true);
+  if (TLS_FAULT.test(said)) {
+    const advice = 'REDIS_TLS_CA must name the authority of its certificate, REDIS_TLS_CERT and REDIS_TLS_KEY one that it takes';
+    return failed(`no TLS with Redis at ${at} (${said}): ${advice}`, true);
   }
+  const code = codeOf(cause);
   const variables = byUrl ? 'REDIS_URL' : 'MASTER_HOST and TASK_QUEUE_PORT';
-  const code = codeOf(causeOf(error));
-  const advice = `is it running, and are ${variables} its address as seen from here?`;
-  return { event: 'redis.unreachable', reason: `nothing usable answers at ${address} (${code ?? said}): ${advice}` };
+  const seen = typeof code === 'string' && said.includes(code) ? code : said;
+  return failed(
+    `nothing usable answers at ${at} (${seen}): is it running, and ${byUrl ? 'is' : 'are'} ${variables} its address as seen from here?`,
+    false,
+  );
 }
 
 /** The fault of a node, where a cluster's client wraps it. */
@@ -106,8 +120,8 @@ function causeOf(error: unknown): unknown {
   return error instanceof Error && 'lastNodeError' in error && error.lastNodeError instanceof Error ? error.lastNodeError : error;
 }
 
-/** Host and port, without a user and password. */
-function addressOf({ url, host, port }: RedisSettings): string {
-  if (url === undefined) return `${host.includes(':') ? `[${host}]` : host}:${port}`;
-  return /^[^:]+:\/\/(?:.*@)?([^/?#]*)/s.exec(url)?.[1] ?? 'REDIS_URL';
+/** Hosts and ports, without a user and password. */
+function addressOf({ url, ...master }: RedisSettings): string {
+  const nodes = url === undefined ? [master] : parseRedisUrl(url).nodes;
+  return nodes.map(({ host, port }) => `${host.includes(':') ? `[${host}]` : host}:${port}`).join(',');
 }

@@ -13,7 +13,7 @@ export type ClaimedJob = Job<JobData>;
 
 /** For how long a lock holds, and how often a dead consumer's jobs are looked for: a lost job runs again within 15 s. */
 export const LOCK_MS = 8000;
-const STALLED_CHECK_MS = 2000;
+export const RECOVERY_MS = 2000;
 
 /** How often a job may lose its consumer and be queued again; one time more and it is failed. */
 const MAX_LOSSES = 1;
@@ -55,7 +55,6 @@ export interface LaneOptions {
   /** Written into every job taken here, see job-state.ts. */
   stamp: string;
   log: Logger;
-  onStalled: (id: string) => void;
 }
 
 /** A job taken by this consumer; `token` is its lock. */
@@ -101,26 +100,30 @@ export class Lane {
       autorun: false,
       name: options.stamp,
       lockDuration: LOCK_MS,
-      stalledInterval: STALLED_CHECK_MS,
+      // Checks that come sooner do nothing, whoever sends them.
+      stalledInterval: RECOVERY_MS / 2,
       maxStalledCount: MAX_LOSSES,
     };
     // Without the blocking connection that a Worker otherwise opens: the dispatcher listens for all lanes.
     this.#worker = new Worker(`{${options.task.name}}`, null, settings, (name, opts) => createRedisBackend(name, opts));
     this.#worker.on('error', (error) => options.log.debug({ task: options.task.name, reason: error.message }, 'lane.failed'));
-    this.#worker.on('stalled', options.onStalled);
   }
 
   get name(): string {
     return this.task.name;
   }
 
-  /** Starts to look for jobs whose consumer died, and sets how many of the task may run in the whole cluster. */
+  /** Sets how many of the task may run in the whole cluster. */
   async start(): Promise<void> {
     const { meta } = taskKeys(this.#prefix, this.name);
     // BullMQ takes no job of a queue that has this many active ones.
     if (this.task.concurrency === undefined) await this.#redis.hdel(meta, 'concurrency');
     else await this.#redis.hset(meta, 'concurrency', this.task.concurrency);
-    await this.#worker.startStalledCheckTimer();
+  }
+
+  /** Queues the jobs again whose consumer died since the last time but one. @returns their ids */
+  async recover(): Promise<string[]> {
+    return await this.#worker.getBackend().moveStalledJobsToWait();
   }
 
   wake(): void {

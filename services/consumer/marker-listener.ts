@@ -4,7 +4,7 @@ import type { Logger } from '../../shared/logger.ts';
 import { followMove, type RedisListener } from '../../shared/redis.ts';
 import type { Lane } from './lane.ts';
 
-/** Seconds after which lanes are looked at again, in case a wake-up got lost with the consumer that took it. */
+/** Seconds after which Redis answers at the latest, so that silence means that it is not heard. */
 const SAFETY_SECONDS = 5;
 
 /** Pause after a wait that Redis refused, in milliseconds. */
@@ -22,8 +22,6 @@ export interface MarkerListenerOptions extends Listening {
   full: () => boolean;
   /** A job is there, or due at a time (milliseconds since 1970). */
   onMarker: (lane: Lane, due: number) => void;
-  /** None for SAFETY_SECONDS. */
-  onSilence: (lanes: readonly Lane[]) => void;
   log: Logger;
 }
 
@@ -100,7 +98,7 @@ export class MarkerListener {
   }
 
   #take(popped: [key: string, member: string, score: string] | null): void {
-    if (popped === null) return this.#options.onSilence(this.lanes);
+    if (popped === null) return;
     const [key, , score] = popped;
     const lane = this.lanes.find(({ markerKey }) => markerKey === key);
     // A score above 0 is the time at which a delayed job is due.

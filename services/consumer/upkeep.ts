@@ -1,11 +1,10 @@
 /** What a consumer does on timers: renews locks, tells that it is online, frees expired results. */
 import { messageOf } from '../../shared/errors.ts';
-import { lookAtLines, taskKeys } from '../../shared/job-scripts.ts';
 import type { Logger } from '../../shared/logger.ts';
 import { BEAT_MS, beat, type ConsumerStatus, signOff } from '../../shared/presence.ts';
 import { CLAIM_MS, claimProtocol, PROTOCOL, protocolRefusal } from '../../shared/protocol.ts';
 import type { Redis } from '../../shared/redis.ts';
-import { keptSeconds } from '../../shared/registry-expiry.ts';
+import { Caretaker, LOOK_MS } from './caretaker.ts';
 import { type Lane, LOCK_MS } from './lane.ts';
 import type { Processor } from './processor.ts';
 
@@ -15,16 +14,8 @@ import type { Processor } from './processor.ts';
  */
 const RENEW_MS = LOCK_MS / 6;
 
-/** How often lines of keyed concurrency that are due are looked at, in milliseconds. */
-const LOOK_MS = 1000;
-/** When a line that was looked at is due again, in milliseconds: with the end of a lease in mind. */
-const NEXT_LOOK_MS = 5000;
-
 /** Expired results are freed at least this often, in milliseconds; sooner where they expire sooner. */
 const SWEEP_MS = 30_000;
-
-/** Results freed in one step: BullMQ's script holds Redis for that long. */
-const SWEEP_BATCH = 1000;
 
 export interface UpkeepOptions {
   lanes: readonly Lane[];
@@ -52,10 +43,13 @@ class OtherProtocolError extends Error {}
 
 export class Upkeep {
   readonly #options: UpkeepOptions;
+  readonly #caretaker: Caretaker;
   #timers: NodeJS.Timeout[] = [];
 
   constructor(options: UpkeepOptions) {
     this.#options = options;
+    const { lanes, redis, prefix, log } = options;
+    this.#caretaker = new Caretaker({ name: options.status().name, lanes, redis, prefix, log });
   }
 
   /** Beats once and starts the timers. */
@@ -65,8 +59,8 @@ export class Upkeep {
     this.#timers = [
       this.#every(RENEW_MS, 'locks.renew_failed', () => this.#renewLocks()),
       this.#every(BEAT_MS, 'presence.beat_failed', () => this.#beatAndListen()),
-      this.#every(sweepMs, 'results.sweep_failed', () => this.#sweep()),
-      this.#every(LOOK_MS, 'lines.look_failed', () => this.#lookAtLines()),
+      this.#every(sweepMs, 'results.sweep_failed', () => this.#caretaker.sweep(resultExpiresSeconds)),
+      this.#every(LOOK_MS, 'tasks.look_failed', () => this.#caretaker.look()),
       this.#every(CLAIM_MS, 'protocol.claim_failed', () => this.#claimProtocol()),
     ];
     await this.beat();
@@ -110,11 +104,6 @@ export class Upkeep {
     if (installation !== PROTOCOL) throw new OtherProtocolError(protocolRefusal('worker', installation));
   }
 
-  async #lookAtLines(): Promise<void> {
-    const { lanes, redis, prefix } = this.#options;
-    await Promise.all(lanes.map(({ name }) => lookAtLines({ redis, prefix, task: name }, NEXT_LOOK_MS)));
-  }
-
   async #renewLocks(): Promise<void> {
     const jobs = [...this.#options.processor.running.values()];
     const lanes = await Promise.allSettled(
@@ -129,19 +118,6 @@ export class Upkeep {
     );
     await this.#options.processor.renewPlaces();
     for (const lane of lanes) if (lane.status === 'rejected') throw lane.reason;
-  }
-
-  /** Frees results that have expired everywhere: the longest time for which a consumer has promised to keep them has passed. */
-  async #sweep(): Promise<void> {
-    const { lanes, redis, prefix } = this.#options;
-    const promised = await keptSeconds(redis, prefix);
-    for (const lane of lanes) {
-      const ageMs = Math.max(this.#options.status().resultExpiresSeconds, promised.get(lane.name) ?? 0) * 1000;
-      for (const state of ['completed', 'failed'] as const) {
-        while ((await lane.clean(ageMs, SWEEP_BATCH, state)) === SWEEP_BATCH);
-      }
-      await redis.zremrangebyscore(taskKeys(prefix, lane.name).revoked, 0, Date.now() - ageMs);
-    }
   }
 
   /** Stops the timers. Locks are renewed until then, so call it after the last job. */

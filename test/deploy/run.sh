@@ -214,6 +214,20 @@ worker_killed() {
   within 60 has_workers 2
 }
 
+# `docker stop` waits, so what it leaves behind is what the drain has done.
+worker_told_to_stop() {
+  local id host began
+  id=$(create dwell '{"seconds":12}')
+  within 20 is "$id" STARTED || return 1
+  host=$(runner_of "$id")
+  began=$SECONDS
+  docker stop -t 60 "$host" || return 1
+  is "$id" SUCCESS || { api GET "/check/$id"; docker logs --tail 20 "$host"; return 1; }
+  [ "$(api GET "/check/$id" | field result.host)" = "$host" ] || return 1
+  echo "SAY stopped in $((SECONDS - began)) s, with its job done"
+  docker start "$host" && within 60 has_workers 2
+}
+
 master_killed() {
   local ids=() id began
   for _ in $(seq 12); do ids+=("$(create dwell '{"seconds":1}')"); done
@@ -271,6 +285,7 @@ run_all() {
   export CIRCLE_TASKS=get_circle_area,dwell HYPOTENUSE_TASKS=get_hypotenuse,dwell
   step 'distributed: a master and two workers' distributed_up || { compose logs --tail 20; return; }
   step 'distributed: each task runs on its own worker' own_worker
+  step 'distributed: a worker told to stop ends its job first' worker_told_to_stop
   step 'distributed: kill -9 of a worker in the middle of a job' worker_killed
   step 'distributed: kill -9 of the master' master_killed
   step 'distributed: a worker cut off for 30 s' worker_cut

@@ -27,7 +27,7 @@ const JOIN = { timeoutMs: 30_000 };
 test('a worker that is started before its master says in one line what to look at, and joins when the master comes', async () => {
   await cluster.redis.stop();
   const worker = await cluster.worker(tasks, {}, { ready: false });
-  const { reason } = await worker.waitForEvent('redis.unreachable', JOIN);
+  const { reason } = await worker.waitForEvent('redis.connection_failed', JOIN);
   expect(reason).toBe(
     `nothing usable answers at 127.0.0.1:${cluster.redis.port} (ECONNREFUSED): is it running, and are MASTER_HOST and TASK_QUEUE_PORT its address as seen from here?`,
   );
@@ -36,14 +36,14 @@ test('a worker that is started before its master says in one line what to look a
   await worker.waitForEvent('consumer.started', JOIN);
   expect(performance.now() - restartedAt).toBeLessThan(10_000);
   // One line in all that time, and none of the client's own.
-  expect(worker.log.filter(({ level }) => level !== 'info').map(({ event }) => event)).toEqual(['redis.unreachable']);
+  expect(worker.log.filter(({ level }) => level !== 'info').map(({ event }) => event)).toEqual(['redis.connection_failed']);
   await worker.stop();
 });
 
 test('a wrong password is told once, without the password, and the worker joins as soon as it is right', async () => {
   const wrong = 'not-the-masters-password';
   const worker = await cluster.worker(tasks, { TASK_QUEUE_PASSWD: wrong }, { ready: false });
-  const { reason } = await worker.waitForEvent('redis.refused', JOIN);
+  const { reason } = await worker.waitForEvent('redis.connection_failed', JOIN);
   expect(reason).toBe(
     `the master at 127.0.0.1:${cluster.redis.port} refused the password (WRONGPASS): TASK_QUEUE_PASSWD must be the master’s`,
   );
@@ -62,7 +62,7 @@ test('a user of Redis with too few rights is told which one is missing', async (
   await redis.acl('SETUSER', 'meek', 'on', '>meek-secret', '~*', '&*', '+@all', '-eval');
   const url = `redis://meek:meek-secret@127.0.0.1:${cluster.redis.port}`;
   const worker = await cluster.worker(tasks, { REDIS_URL: url }, { ready: false });
-  const { reason } = await worker.waitForEvent('redis.refused', JOIN);
+  const { reason } = await worker.waitForEvent('redis.connection_failed', JOIN);
   expect(reason).toMatch(`Redis at 127.0.0.1:${cluster.redis.port} gives this user too few rights (NOPERM`);
   expect(worker.output.join('\n')).not.toContain('meek-secret');
   await redis.acl('SETUSER', 'meek', '+eval');
@@ -79,8 +79,8 @@ test('an address with no such host, and one where something else answers', async
     cluster.worker(tasks, { TASK_QUEUE_PORT: String(port) }, { ready: false }),
   ]);
   const [name, protocol] = await Promise.all([
-    nowhere.waitForEvent('redis.unreachable', JOIN),
-    elsewhere.waitForEvent('redis.unreachable', JOIN),
+    nowhere.waitForEvent('redis.connection_failed', JOIN),
+    elsewhere.waitForEvent('redis.connection_failed', JOIN),
   ]);
   expect(name['reason']).toMatch(/^nothing usable answers at no-such-master\.invalid:\d+ \((ENOTFOUND|EAI_AGAIN)\): .*MASTER_HOST/);
   expect(protocol['reason']).toMatch(`nothing usable answers at 127.0.0.1:${port} (`);

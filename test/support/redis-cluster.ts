@@ -3,13 +3,19 @@ import { freePort } from './ports.ts';
 import { commonLines, RedisServer } from './redis-server.ts';
 import { until } from './until.ts';
 
-/** Masters of the tests' cluster; each has one replica. */
+/** Masters of the tests' cluster; each has one replica unless nothing is to fail over. */
 const MASTERS = 3;
 const SLOTS = 16_384;
 
-/** Starts three masters and three replicas. Resolves when every node knows every other and the replicas follow. */
-export async function startCluster(password: string, lines: readonly string[], nodeTimeoutMs: number): Promise<RedisServer[]> {
-  const ports = await Promise.all(Array.from({ length: 2 * MASTERS }, async () => [await freePort(), await freePort()] as const));
+/** Starts three masters and three replicas, or none. Resolves when every node knows every other and the replicas follow. */
+export async function startCluster(
+  password: string,
+  lines: readonly string[],
+  nodeTimeoutMs: number,
+  replicas: boolean,
+): Promise<RedisServer[]> {
+  const count = replicas ? 2 * MASTERS : MASTERS;
+  const ports = await Promise.all(Array.from({ length: count }, async () => [await freePort(), await freePort()] as const));
   const servers = await Promise.all(
     ports.map(([port, busPort]) =>
       RedisServer.start(port, [

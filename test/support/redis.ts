@@ -15,7 +15,7 @@ export { redisProgram } from './redis-server.ts';
 const engines = ['server', 'cluster', 'sentinel', 'rediss'] as const;
 
 /** What kind of Redis the tests run on: TEST_REDIS, one server when it is not set. */
-export const engine = engineOf(process.env['TEST_REDIS'] || 'server');
+const engine = engineOf(process.env['TEST_REDIS'] || 'server');
 
 function engineOf(name: string) {
   const found = engines.find((one) => one === name);
@@ -54,12 +54,15 @@ export interface RedisWish {
   kind?: (typeof engines)[number];
   /** How long a server of a cluster or behind Sentinels may be silent until it is replaced, in milliseconds: in most tests never. */
   failoverAfterMs?: number;
+  /** `cluster` only: whether each master has a replica. */
+  replicas?: boolean;
   /** `rediss` only: nodes sign in as this user, for which `args` has a rule. */
   user?: { name: string; password: string };
 }
 
 /** Starts a Redis on free ports in folders of its own. */
-export async function startRedis({ args = [], kind = engine, failoverAfterMs = 60_000, user }: RedisWish = {}): Promise<TestRedis> {
+export async function startRedis(wish: RedisWish = {}): Promise<TestRedis> {
+  const { args = [], kind = engine, failoverAfterMs = 60_000, replicas = true, user } = wish;
   const password = randomBytes(9).toString('hex');
   switch (kind) {
     case 'server': {
@@ -78,7 +81,7 @@ export async function startRedis({ args = [], kind = engine, failoverAfterMs = 6
       return { ...redis, env: { ...tls, REDIS_URL: urlOf(`${user.name}:${encodeURIComponent(user.password)}`) } };
     }
     case 'cluster': {
-      const servers = await startCluster(password, args, failoverAfterMs);
+      const servers = await startCluster(password, args, failoverAfterMs, replicas);
       const url = `redis+cluster://:${password}@${hostsOf(servers)}`;
       return testRedis(servers, [], password, { REDIS_URL: url }, url, () => untilClusterIsWhole(servers, password));
     }
