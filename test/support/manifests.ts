@@ -34,7 +34,7 @@ export function manifestText(file: string): string {
 }
 
 /** The documents of a file. @throws Error when it is no YAML, with a key twice for instance */
-export function documentsOf(text: string): unknown[] {
+function documentsOf(text: string): unknown[] {
   return parseAllDocuments(text, { uniqueKeys: true }).map((document) => {
     if (document.errors[0] !== undefined) throw document.errors[0];
     return document.toJS() as unknown;

@@ -2,8 +2,8 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { projectDir } from '../../shared/config.ts';
-import { rules } from '../../shared/config-variables.ts';
+import { appsFor } from '../../services/supervisor/apps.ts';
+import { loadConfig, projectDir } from '../../shared/config.ts';
 import { removeTempDirs, tempDir } from '../support/temp.ts';
 
 afterAll(removeTempDirs);
@@ -67,15 +67,27 @@ test('it runs as a user of its own, writes only what is its own, and hides its s
   expect(values('MemoryDenyWriteExecute')).toEqual([]);
 });
 
-test('a stopping node has longer than its jobs may drain, and a failing one is started for ever', () => {
-  // In apps.ts, five seconds follow the drain in which what still runs is handed back.
-  expect(Number(values('TimeoutStopSec')[0])).toBeGreaterThan(defaultOf('DRAIN_TIMEOUT') + 5);
+test('it starts and stops as a container does, which container-stop.test.ts tries', () => {
+  const script = readFileSync(join(projectDir, 'deploy/container/fasttask'), 'utf8');
+  for (const [setting, prefix] of [
+    ['ExecStart', '/opt/fasttask/'],
+    ['ExecStop', '/usr/bin/env '],
+  ] as const) {
+    const [command = ''] = values(setting);
+    expect(command.startsWith(prefix)).toBe(true);
+    expect(script).toMatch(new RegExp(`^ *${command.slice(prefix.length).replaceAll('.', '\\.')} (&|\\|\\|)`, 'm'));
+  }
+});
+
+test('a stopping node has longer than all of its services may take, and a failing one is started for ever', () => {
+  const config = loadConfig({ NODE_TYPE: 'single_node', FILES_DIR: tempDir('files') });
+  const facts = { environment: {}, projectDir, node: process.execPath, secretsFile: '' };
+  const redis = { command: '', env: {}, conf: '', confDigest: '' };
+  const apps = appsFor(config, { ...facts, redis }).filter(({ autorestart }) => autorestart);
+  expect(apps.map(({ name }) => name)).toEqual(['redis', 'api', 'consumer']);
+  const longest = apps.reduce((sum, { kill_timeout }) => sum + kill_timeout / 1000, 0);
+  expect(Number(values('TimeoutStopSec')[0])).toBeGreaterThan(longest);
   expect(values('KillMode')).toEqual(['mixed']);
   expect(values('Restart')).toEqual(['always']);
   expect(values('StartLimitIntervalSec')).toEqual(['0']);
 });
-
-function defaultOf(name: 'DRAIN_TIMEOUT'): number {
-  const rule: { default?: unknown } = rules[name];
-  return Number(rule.default);
-}
