@@ -148,8 +148,9 @@ export class FileStore {
   /** Writes what is kept beside a file, in one step. @throws FileNameError */
   async record(name: string, record: FileRecord): Promise<void> {
     const file = this.#recordFile(name);
-    const written = `${file}.${randomUUID()}`;
-    await mkdir(dirname(file), { recursive: true });
+    // Beside it, its own name would be too long where that of the file is as long as it may be.
+    const written = join(this.uploads, `record-${randomUUID()}`);
+    for (const folder of [this.uploads, dirname(file)]) await mkdir(folder, { recursive: true });
     await writeFile(written, JSON.stringify(record), { flag: 'wx' });
     await rename(written, file);
   }
