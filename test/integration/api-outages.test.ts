@@ -144,9 +144,15 @@ test('new connections are served while processes come and go', async () => {
   // Without PM2 two processes cannot share a port: what is shown here is that one which stops takes all that has arrived.
   const { api, process, port } = await node.anotherApi({});
   await until(async () => (await api.get('/ready')).status === 200, { what: 'the API to be ready', timeoutMs: 10_000 });
+  const jobs = async () => {
+    const { body } = await node.api.post('/status_info', { fields: ['task_info'] });
+    const { status_to_amount: amounts } = (body as { task_info_wait: { status_to_amount: Record<string, number> } }).task_info_wait;
+    return Object.values(amounts).reduce((sum, amount) => sum + amount, 0);
+  };
+  const before = await jobs();
   const clients = Array.from({ length: 10 }, () => apiClient(`https://127.0.0.1:${port}`));
-  const answers = Promise.all(clients.map((client) => client.post('/run/wait', { seconds: 0.3 })));
-  await new Promise((resolve) => setTimeout(resolve, 250));
+  const answers = Promise.all(clients.map((client) => client.post('/run/wait', { seconds: 1 })));
+  await until(async () => (await jobs()) === before + 10, { what: 'all requests to have arrived' });
   const exit = process.stop();
   expect((await answers).map(({ status }) => status).every((status) => status === 200 || status === 202)).toBe(true);
   expect((await exit).code).toBe(0);
