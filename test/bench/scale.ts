@@ -11,7 +11,8 @@ import { parseArgs } from 'node:util';
 import { runProgram } from '../support/program.ts';
 import { redisProgram } from '../support/redis.ts';
 import { place } from './measure.ts';
-import { costTables, measureCosts } from './scale-costs.ts';
+import { measureCosts } from './scale-costs.ts';
+import { costTables } from './scale-report.ts';
 import { sizingTable } from './scale-sizing.ts';
 import { throughputTable } from './scale-throughput.ts';
 
