@@ -193,7 +193,7 @@ export const variables = {
     'Seconds after which an unused file is removed; at least 60.',
   ),
   FILES_SHARED: on('all', 'False', 'FILES_DIR is one volume shared by all nodes.'),
-  MASTER_API_URL: on('consumer', 'https://MASTER_HOST:9001', 'Where a worker fetches and delivers files.'),
+  MASTER_API_URL: on('consumer', 'https://MASTER_HOST:9001; with REDIS_URL none', 'Where a worker fetches and delivers files.'),
   LOG_LEVEL: on('all', 'info', 'trace, debug, info, warn, error or fatal.'),
   DEBUG: on('all', 'False', 'True: LOG_LEVEL is debug.'),
 } as const satisfies Record<VariableName, Description>;

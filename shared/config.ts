@@ -106,7 +106,9 @@ export function loadConfig(environment: Environment = process.env) {
       resultExpiresSeconds: env.RESULT_EXPIRES,
       resultMaxBytes: env.RESULT_MAX_BYTES,
       drainSeconds: env.DRAIN_TIMEOUT,
-      masterApiUrl: env.MASTER_API_URL ?? `https://${isIPv6(redis.host) ? `[${redis.host}]` : redis.host}:9001`,
+      /** Undefined with a Redis of one's own: nothing tells then where the API is. */
+      masterApiUrl:
+        env.MASTER_API_URL ?? (redis.url === undefined ? `https://${isIPv6(redis.host) ? `[${redis.host}]` : redis.host}:9001` : undefined),
     },
     files: {
       cleanup: env.FILE_CLEANUP_ENABLED,

@@ -1,5 +1,5 @@
 /** The files of FILES_DIR: found by name without ever following a symbolic link, with their owners and the leases of jobs that use them. */
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, lstat, mkdir, open, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -20,14 +20,16 @@ export interface OpenFile {
   mtimeNs: bigint;
 }
 
-/** What is kept beside a file that was uploaded or made by a job. */
+/** What is kept beside a file that was uploaded, made by a job, or fetched. */
 export interface FileRecord {
-  /** The account it belongs to. */
-  owner: string;
-  /** In hexadecimal digits; unknown for a file that a job has made. */
+  /** The account it belongs to; left out: nobody. */
+  owner?: string;
+  /** In hexadecimal digits; unknown for a file that a job has made on this node. */
   sha256?: string;
-  /** Bytes at the time of the upload; unknown for a file that a job has made. */
+  /** Bytes at the time of the upload; unknown for a file that a job has made on this node. */
   size?: number;
+  /** The master's validator: this file is a copy of the master's. */
+  etag?: string;
 }
 
 /** What a missing file looks like from outside: also a folder, a socket, a symbolic link, a file that one cannot open. */
@@ -94,22 +96,35 @@ export class FileStore {
 
   /** Who a file belongs to; undefined: nobody, or there is no such file. @throws FileNameError */
   async owner(name: string): Promise<string | undefined> {
+    return (await this.recordOf(name)).owner;
+  }
+
+  /** What is kept beside a file; empty: nothing that is understood. @throws FileNameError */
+  async recordOf(name: string): Promise<FileRecord> {
     try {
-      const record: unknown = JSON.parse(await readFile(this.#recordFile(name), 'utf8'));
-      if (typeof record !== 'object' || record === null || !('owner' in record)) return undefined;
-      return typeof record.owner === 'string' ? record.owner : undefined;
+      return recordFrom(JSON.parse(await readFile(this.#recordFile(name), 'utf8')));
     } catch (error) {
-      if (error instanceof SyntaxError || MISSING.includes(codeOf(error))) return undefined;
+      if (error instanceof SyntaxError || MISSING.includes(codeOf(error))) return {};
       throw error;
     }
   }
 
-  /** Takes a whole file in under a new name, with its record, or not at all. @param from its path, on the disk of FILES_DIR */
+  /**
+   * Takes a whole file in under a name, with its record, or not at all. Who sees a new file sees whose it is; the record of one that is replaced
+   * never speaks of bytes that are not there yet.
+   * @param from its path, on the disk of FILES_DIR
+   */
   async adopt(from: string, name: string, record: FileRecord): Promise<void> {
     const path = join(this.folder, pathOfName(name));
+    await mkdir(dirname(path), { recursive: true });
+    if (!(await exists(path))) {
+      // A record without a file is nobody's file; the janitor removes it.
+      await this.record(name, record);
+      return await rename(from, path);
+    }
     await rename(from, path);
     try {
-      await this.#record(name, record);
+      await this.record(name, record);
     } catch (error) {
       await rm(path, { force: true });
       throw error;
@@ -122,7 +137,7 @@ export class FileStore {
     await this.lease(name);
     await writeFile(path, '', { flag: 'wx' });
     try {
-      if (owner !== undefined) await this.#record(name, { owner });
+      if (owner !== undefined) await this.record(name, { owner });
     } catch (error) {
       await rm(path, { force: true });
       throw error;
@@ -130,10 +145,13 @@ export class FileStore {
     return path;
   }
 
-  async #record(name: string, record: FileRecord): Promise<void> {
+  /** Writes what is kept beside a file, in one step. @throws FileNameError */
+  async record(name: string, record: FileRecord): Promise<void> {
     const file = this.#recordFile(name);
+    const written = `${file}.${randomUUID()}`;
     await mkdir(dirname(file), { recursive: true });
-    await writeFile(file, JSON.stringify(record), { flag: 'wx' });
+    await writeFile(written, JSON.stringify(record), { flag: 'wx' });
+    await rename(written, file);
   }
 
   #recordFile(name: string): string {
@@ -165,6 +183,26 @@ export class FileStore {
   #leaseFile(name: string): string {
     return join(this.leases, createHash('sha256').update(pathOfName(name)).digest('hex'));
   }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await lstat(path);
+    return true;
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return false;
+    throw error;
+  }
+}
+
+function recordFrom(value: unknown): FileRecord {
+  if (typeof value !== 'object' || value === null) return {};
+  const text = (name: string) => {
+    const found: unknown = Object.getOwnPropertyDescriptor(value, name)?.value;
+    return typeof found === 'string' ? { [name]: found } : {};
+  };
+  const size = 'size' in value && typeof value.size === 'number' ? { size: value.size } : {};
+  return { ...text('owner'), ...text('sha256'), ...text('etag'), ...size };
 }
 
 /** The error for a file that is not there, or that the caller may not see. */

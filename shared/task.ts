@@ -73,11 +73,13 @@ export interface TaskContext {
 export interface TaskFiles {
   /**
    * The absolute path of a file, by the `file_name` that /upload or `create` gave: for reading.
-   * @throws when there is no regular file of this name, or the name leads out of the files folder or into FastTask's own
+   * On a worker of another machine the file is fetched from the master first.
+   * @throws when there is no regular file of this name, when it cannot be fetched, or when the name leads out of the files folder or into FastTask's own
    */
   path(name: string): Promise<string>;
   /**
-   * A new empty file for an output: write it at `path`, and return `name` for /download. It belongs to whom the job belongs to.
+   * A new empty file for an output: write it at `path`, and return `name` for /download. It belongs to whom the job belongs to. Of a job that
+   * succeeds it can be downloaded as soon as its success is seen.
    * @param extension such as `csv` or `tar.gz`: letters and digits, at most 32; with or without a leading dot, or empty
    * @throws TypeError for another extension
    */

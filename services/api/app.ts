@@ -11,6 +11,8 @@ import { crossOrigin, refuseCrossSite } from './cross-site.ts';
 import { dispatch, fallback, groupByPath } from './dispatch.ts';
 import { drain } from './drain.ts';
 import { readJsonBody } from './json-body.ts';
+import { NodeAccess } from './node-access.ts';
+import { nodeRoutes } from './node-routes.ts';
 import { rateLimitOf } from './rate-limit.ts';
 import { Refusal } from './refusal.ts';
 import type { Context, RequestState, Route } from './route.ts';
@@ -44,6 +46,7 @@ export function createApp(backend: Backend, log: Logger): Koa<RequestState> {
   app.use(refuseBadTarget);
   if (log.isLevelEnabled('debug')) app.use(logAccess(log));
   app.use(refuseCrossSite(backend.config));
+  app.use(nodeRoutes(backend, new NodeAccess(backend.redis, backend.config.redis, log)));
   app.use(async (ctx, next) => {
     if (!open.has(ctx.path)) await backend.access.open();
     return next();

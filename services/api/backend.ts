@@ -19,6 +19,7 @@ import { Access } from './access.ts';
 import { Audit } from './audit.ts';
 import { Membership } from './membership.ts';
 import { RegistryUpkeep } from './registry-upkeep.ts';
+import { ServedCertificate } from './served-certificate.ts';
 import { Validators } from './validation.ts';
 import { Waiters } from './waiters.ts';
 
@@ -41,6 +42,7 @@ export class Backend {
   readonly #log: Logger;
   readonly #membership: Membership;
   readonly #upkeep: RegistryUpkeep;
+  readonly #certificate: ServedCertificate;
   #jobs: Jobs | undefined;
 
   constructor(config: Config, log: Logger) {
@@ -55,6 +57,7 @@ export class Backend {
     this.access = new Access(config, this.redis, log);
     this.audit = new Audit(config, log);
     this.#membership = new Membership({ redis: this.redis, config, log, onRunningId: (id) => this.#serveJobsOf(id) });
+    this.#certificate = new ServedCertificate(this.redis, config, log);
     this.#upkeep = new RegistryUpkeep({
       redis: this.redis,
       prefix: config.redis.prefix,
@@ -72,6 +75,7 @@ export class Backend {
     this.replies.start();
     this.redis.on('ready', this.#refreshRegistry);
     this.#membership.start();
+    this.#certificate.start();
   }
 
   /** Waits until jobs can be served, at most `ms` milliseconds: Redis may be late, and then the API answers that it is. */
@@ -133,6 +137,7 @@ export class Backend {
     this.release();
     this.redis.off('ready', this.#refreshRegistry);
     this.#membership.stop();
+    this.#certificate.stop();
     this.#upkeep.stop();
     this.registry.stop();
     this.replies.stop();

@@ -13,8 +13,10 @@ import { Dispatcher } from './dispatcher.ts';
 import { FileLeases } from './file-leases.ts';
 import { JobMessages } from './job-messages.ts';
 import { type Claim, Lane } from './lane.ts';
+import { MasterApi } from './master-api.ts';
 import { ProcessPool } from './process-pool.ts';
 import { Processor } from './processor.ts';
+import { RemoteFiles } from './remote-files.ts';
 import { RevokeListener } from './revoke-listener.ts';
 import type { StopCause } from './running-job.ts';
 import { StuckThreads } from './stuck-threads.ts';
@@ -55,6 +57,7 @@ export class Consumer {
   readonly #processor: Processor;
   readonly #messages: JobMessages;
   readonly #leases: FileLeases;
+  readonly #remoteFiles: RemoteFiles;
   readonly #lanes: readonly Lane[];
   readonly #dispatcher: Dispatcher;
   readonly #revokes: RevokeListener;
@@ -71,16 +74,20 @@ export class Consumer {
     const { tasks: tasksDir, files: filesDir } = config.dirs;
     this.#options = options;
     this.name = `${config.consumer.tag}@${hostname()}.${process.pid}`;
-    this.#leases = new FileLeases(new FileStore(filesDir), log);
+    const store = new FileStore(filesDir);
+    const remoteFiles = config.nodeType === 'distributed_worker' && !config.files.shared;
+    this.#leases = new FileLeases(store, log);
+    this.#remoteFiles = new RemoteFiles(new MasterApi(config.consumer.masterApiUrl, redis, config.redis), store, log);
     this.#messages = new JobMessages({
       redis,
       prefix,
       keepSeconds: config.consumer.resultExpiresSeconds + config.limits.hardSeconds + 3600,
       log,
       leases: this.#leases,
+      fetch: (id, name) => void this.#fetch(id, name),
       taskOf: (id) => this.#processor.running.get(id)?.claim.lane.name,
     });
-    const place = { tasksDir, filesDir, onMessage: this.#messages.take.bind(this.#messages) };
+    const place = { tasksDir, filesDir, remoteFiles, onMessage: this.#messages.take.bind(this.#messages) };
     this.#threads = new ThreadPool({
       ...place,
       slots,
@@ -110,7 +117,9 @@ export class Consumer {
       resultMaxBytes: config.consumer.resultMaxBytes,
       log,
       onStuck: (job) => this.#stuck.take(job),
+      deliver: (names, owner, signal) => this.#remoteFiles.deliver(names, owner, signal),
       onOver: (id) => {
+        this.#remoteFiles.drop(id);
         this.#messages.endChildren(id);
         this.#leases.drop(id);
       },
@@ -175,6 +184,7 @@ export class Consumer {
     clearTimeout(deadline);
     this.#revokes.stop();
     this.#leases.stop();
+    this.#remoteFiles.stop();
     await atMost(WRITE_MS, Promise.all([this.#messages.flush(), this.#upkeep.stop(), ...this.#lanes.map((lane) => lane.stop())]));
     await Promise.all([this.#threads.stop(), this.#processes.stop()]);
     log.info({ consumer: this.name }, 'consumer.stopped');
@@ -183,6 +193,11 @@ export class Consumer {
   /** Ends all running jobs and gives them back to the queue, without the loss of an attempt. */
   #handBack(): void {
     for (const job of this.#processor.running.values()) this.#processor.stop(job, 'handed_back');
+  }
+
+  async #fetch(id: string, name: string): Promise<void> {
+    const answer = await this.#remoteFiles.fetch(id, name);
+    this.#processor.running.get(id)?.run.answer(answer);
   }
 
   #graceMs(cause: StopCause, { lane, suspect }: Claim): number {

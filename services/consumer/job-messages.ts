@@ -19,6 +19,8 @@ export interface JobMessagesOptions {
   /** The task of a running job. */
   taskOf: (id: string) => string | undefined;
   leases: FileLeases;
+  /** Brings a file for a running job. */
+  fetch: (id: string, name: string) => void;
 }
 
 export class JobMessages {
@@ -38,6 +40,7 @@ export class JobMessages {
     else if (message.type === 'lines') this.#keepLines(message);
     else if (message.type === 'child') this.#keepChild(message);
     else if (message.type === 'file') this.#keepFile(message);
+    else if (message.type === 'fetch') this.#fetch(message);
     else log.warn({ task: message.task, jobId: message.id, reason: message.text }, 'job.late_error');
   }
 
@@ -81,6 +84,10 @@ export class JobMessages {
   /** The thread has taken the lease; from here on it is renewed. */
   #keepFile({ id, name }: ThreadMessage & { type: 'file' }): void {
     if (this.#options.taskOf(id) !== undefined) this.#options.leases.keep(id, name);
+  }
+
+  #fetch({ id, name }: ThreadMessage & { type: 'fetch' }): void {
+    if (this.#options.taskOf(id) !== undefined) this.#options.fetch(id, name);
   }
 
   #keepChild({ id, pid, alive }: ThreadMessage & { type: 'child' }): void {

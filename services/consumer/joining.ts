@@ -5,6 +5,7 @@ import { codeOf, messageOf } from '../../shared/errors.ts';
 import { createLogger, type Logger } from '../../shared/logger.ts';
 import { claimProtocol, PROTOCOL, protocolRefusal } from '../../shared/protocol.ts';
 import { connectRedis, disconnectRedis, type Redis } from '../../shared/redis.ts';
+import { parseRedisUrl } from '../../shared/redis-address.ts';
 
 type RedisSettings = Config['redis'];
 
@@ -119,8 +120,8 @@ function causeOf(error: unknown): unknown {
   return error instanceof Error && 'lastNodeError' in error && error.lastNodeError instanceof Error ? error.lastNodeError : error;
 }
 
-/** Host and port, without a user and password. */
-function addressOf({ url, host, port }: RedisSettings): string {
-  if (url === undefined) return `${host.includes(':') ? `[${host}]` : host}:${port}`;
-  return /^[^:]+:\/\/(?:.*@)?([^/?#]*)/s.exec(url)?.[1] ?? 'REDIS_URL';
+/** Hosts and ports, without a user and password. */
+function addressOf({ url, ...master }: RedisSettings): string {
+  const nodes = url === undefined ? [master] : parseRedisUrl(url).nodes;
+  return nodes.map(({ host, port }) => `${host.includes(':') ? `[${host}]` : host}:${port}`).join(',');
 }

@@ -3,7 +3,7 @@ import type { Run } from './run.ts';
 import { Request } from './slots.ts';
 
 /** Node's timers hold at most this many milliseconds; longer waits are armed again. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
+export const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** How often a job that has not begun (its thread is starting) is looked at again, in milliseconds. */
 const NOT_BEGUN_MS = 20;

@@ -2,7 +2,14 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import type { PlaceOptions, Run, RunEnd, RunPlace } from './run.ts';
 import type { Request } from './slots.ts';
-import { type FromProcess, isThreadMessage, type JobRequest, type ThreadOutcome, type ToProcess } from './thread-protocol.ts';
+import {
+  type FetchAnswer,
+  type FromProcess,
+  isThreadMessage,
+  type JobRequest,
+  type ThreadOutcome,
+  type ToProcess,
+} from './thread-protocol.ts';
 
 const processFile = new URL(import.meta.url.endsWith('.ts') ? './task-process.ts' : './task-process.js', import.meta.url);
 
@@ -32,7 +39,7 @@ class IsolatedRun implements Run {
   readonly #child: ChildProcess;
   #beganAt: number | undefined;
 
-  constructor(request: JobRequest, { tasksDir, filesDir, onMessage }: PlaceOptions) {
+  constructor(request: JobRequest, { tasksDir, filesDir, remoteFiles, onMessage }: PlaceOptions) {
     this.#child = fork(processFile, {
       // A group of its own, so that what the task starts can be ended with it.
       detached: true,
@@ -47,7 +54,7 @@ class IsolatedRun implements Run {
       else if (message.type === 'outcome') outcome = isOutcome(message.outcome) ? message.outcome : undefined;
       else if (isThreadMessage(message)) onMessage(message);
     });
-    this.#send({ type: 'run', request, tasksDir, filesDir });
+    this.#send({ type: 'run', request, tasksDir, filesDir, remoteFiles });
     this.end = new Promise((resolve) => {
       this.#child.once('error', ({ message }) => resolve({ ended: message }));
       this.#child.once('exit', (code, signal) => {
@@ -64,6 +71,10 @@ class IsolatedRun implements Run {
 
   request(request: Request): void {
     this.#send({ type: 'request', request });
+  }
+
+  answer(fetched: FetchAnswer): void {
+    this.#send({ type: 'fetched', fetched });
   }
 
   terminate(): boolean {
@@ -97,6 +108,7 @@ function isOutcome(value: unknown): value is ThreadOutcome {
   if ('error' in value)
     return typeof value.error === 'object' && value.error !== null && 'text' in value.error && typeof value.error.text === 'string';
   if (!('json' in value) || typeof value.json !== 'string') return false;
+  if ('files' in value && !(Array.isArray(value.files) && value.files.every((name) => typeof name === 'string'))) return false;
   try {
     JSON.parse(value.json);
     return true;

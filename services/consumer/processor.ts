@@ -8,7 +8,7 @@ import type { Redis } from '../../shared/redis.ts';
 import { publishReply } from '../../shared/replies.ts';
 import { failureOf, isRetried } from './failure.ts';
 import type { Claim } from './lane.ts';
-import { watchLimits } from './limits.ts';
+import { LONGEST_TIMER_MS, watchLimits } from './limits.ts';
 import { Places } from './places.ts';
 import type { RunEnd, RunPlace } from './run.ts';
 import { RunningJob, type StopCause } from './running-job.ts';
@@ -28,6 +28,8 @@ export interface ProcessorOptions {
   log: Logger;
   /** Called when a job's thread does not end. */
   onStuck: (job: RunningJob) => void;
+  /** Brings the files that a job has made to where clients find them. @throws Error with the reason, for a client's eyes */
+  deliver: (names: readonly string[], owner: string, signal: AbortSignal) => Promise<void>;
   /** Called when a job has left its slot. */
   onOver: (id: string) => void;
 }
@@ -130,10 +132,24 @@ export class Processor {
   async #underLimits(job: RunningJob): Promise<RunEnd> {
     const unwatch = watchLimits(job.run, job.limits, () => this.stop(job, 'limit'));
     try {
-      return await job.run.end;
+      const end = await job.run.end.finally(unwatch);
+      return 'json' in end && end.files !== undefined && job.stopCause === undefined ? await this.#deliver(job, end, end.files) : end;
     } finally {
-      unwatch();
       job.ended();
+    }
+  }
+
+  /** Who sees SUCCESS can download what the job has made: its files are delivered before, within its hard limit. The thread is free meanwhile. */
+  async #deliver(job: RunningJob, end: RunEnd, names: readonly string[]): Promise<RunEnd> {
+    const { claim, limits } = job;
+    const leftMs = Math.max(0, Math.min(limits.hardSeconds * 1000 - job.durationMs, LONGEST_TIMER_MS));
+    const late = AbortSignal.timeout(leftMs);
+    try {
+      await this.#options.deliver(names, claim.job.name, AbortSignal.any([job.leaveThread(), late]));
+      return end;
+    } catch (error) {
+      const limit = late.aborted ? ` within the job's limit of ${limits.hardSeconds} s` : '';
+      return { error: { text: `FilesNotDelivered${limit}: ${messageOf(error)}`, kind: 'error' } };
     }
   }
 

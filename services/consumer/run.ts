@@ -1,6 +1,6 @@
 /** A job where it runs: in a thread or in a child process, behind one interface. */
 import type { Request } from './slots.ts';
-import type { JobRequest, ThreadMessage, ThreadOutcome } from './thread-protocol.ts';
+import type { FetchAnswer, JobRequest, ThreadMessage, ThreadOutcome } from './thread-protocol.ts';
 
 /** How a job left the place where it ran. */
 export type RunEnd =
@@ -17,6 +17,8 @@ export interface Run {
   elapsedMs(): number | undefined;
   /** Asks the job for something; see Request. */
   request(request: Request): void;
+  /** Tells the job how the fetch of a file went that it waits for. */
+  answer(fetched: FetchAnswer): void;
   /** Ends the thread or process, whatever it does. False when the job has not begun yet. */
   terminate(): boolean;
   /** Frees a job that does not begin because its thread is held by what an earlier job has left behind. */
@@ -33,5 +35,7 @@ export interface RunPlace {
 export interface PlaceOptions {
   tasksDir: string;
   filesDir: string;
+  /** Files that are not here are the master's. */
+  remoteFiles: boolean;
   onMessage: (message: ThreadMessage) => void;
 }

@@ -39,6 +39,8 @@ export class RunningJob {
   #inGrace = false;
   #timer: NodeJS.Timeout | undefined;
   #durationMs: number | undefined;
+  /** What is done for the job after it has left its thread. */
+  #afterwards: AbortController | undefined;
 
   constructor({ claim, run, limits, onStuck }: RunningJobOptions) {
     this.claim = claim;
@@ -68,6 +70,7 @@ export class RunningJob {
       return;
     }
     this.#stopCause = cause;
+    if (this.#afterwards !== undefined) return this.#afterwards.abort();
     if (cause === 'revoked') this.run.request(Request.revoke);
     this.#inGrace = graceMs > 0;
     if (this.#inGrace) this.#timer = setTimeout(() => this.#terminate(), graceMs);
@@ -79,6 +82,12 @@ export class RunningJob {
     clearTimeout(this.#timer);
     const begun = this.run.terminate();
     this.#timer = setTimeout(() => (begun ? this.#onStuck(this) : this.#terminate()), begun ? STUCK_MS : NOT_BEGUN_MS);
+  }
+
+  /** The job has left its thread, which may have another one: from here on, what ends the job ends this signal. */
+  leaveThread(): AbortSignal {
+    this.#afterwards = new AbortController();
+    return this.#afterwards.signal;
   }
 
   /** The job is over. */

@@ -23,16 +23,23 @@ export class JobContext implements TaskContext {
   readonly files: TaskFiles;
   readonly #softSeconds: number;
   readonly #startedAt = performance.now();
-  readonly #abort = new AbortController();
+  readonly #abort: AbortController;
   readonly #requested: RequestSource;
   readonly #progress: LatestOnly;
   readonly #lines: LineBuffer;
 
-  constructor(request: JobRequest, files: TaskFiles, requested: RequestSource, send: (message: ThreadMessage) => void) {
+  /** @param own the job's files, and what ends the waits of both */
+  constructor(
+    request: JobRequest,
+    own: { files: TaskFiles; abort: AbortController },
+    requested: RequestSource,
+    send: (message: ThreadMessage) => void,
+  ) {
     this.id = request.id;
     this.task = request.task;
     this.attempt = request.attempt;
-    this.files = files;
+    this.files = own.files;
+    this.#abort = own.abort;
     this.signal = this.#abort.signal;
     this.#lines = new LineBuffer((lines, dropped) => send({ type: 'lines', id: request.id, task: request.task, lines, dropped }));
     this.log = taskLog((line) => this.print(line));

@@ -12,9 +12,11 @@ import type { FromProcess, ToProcess } from './thread-protocol.ts';
 process.setSourceMapsEnabled(true);
 const slots = new Slots(1);
 let run: TaskRun | undefined;
+let files: JobFiles | undefined;
 
 process.on('message', (message: ToProcess) => {
   if (message.type === 'run') void runJob(message);
+  else if (message.type === 'fetched') files?.take(message.fetched);
   else ask(message.request);
 });
 // Nobody is left to take the result.
@@ -22,9 +24,12 @@ process.on('disconnect', () => process.exit(1));
 process.on('uncaughtException', (thrown) => run?.fail(thrown));
 process.on('unhandledRejection', (thrown) => run?.fail(thrown));
 
-async function runJob({ request, tasksDir, filesDir }: ToProcess & { type: 'run' }): Promise<void> {
-  const files = new JobFiles(request, filesDir, send);
-  const context = new JobContext(request, files, () => slots.requested(0), send);
+async function runJob(message: ToProcess & { type: 'run' }): Promise<void> {
+  const { request, tasksDir } = message;
+  const abort = new AbortController();
+  const own = new JobFiles(request, message, send, abort.signal);
+  files = own;
+  const context = new JobContext(request, { files: own, abort }, () => slots.requested(0), send);
   const job = new TaskRun(request, context, tasksDir);
   run = job;
   captureOutput(
@@ -33,7 +38,7 @@ async function runJob({ request, tasksDir, filesDir }: ToProcess & { type: 'run'
   );
   watch(request.softSeconds);
   await sent({ type: 'begin' });
-  const outcome = await job.outcome();
+  const outcome = own.complete(await job.outcome());
   await sent({ type: 'outcome', outcome });
   process.exit(0);
 }

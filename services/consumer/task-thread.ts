@@ -27,6 +27,7 @@ const slots = new Slots(settings.slots);
 /** The job on whose behalf code runs, however many waits and timers lie in between. */
 const current = new AsyncLocalStorage<TaskRun>();
 const running = new Map<number, TaskRun>();
+const filesOf = new WeakMap<TaskRun, JobFiles>();
 const traces = new ThreadTraces();
 const loaded = new Set<string>();
 /** Something was thrown that nobody awaited: the thread is not used again. */
@@ -44,9 +45,12 @@ watchChildren(
 
 const control = new BroadcastChannel(`${CONTROL_CHANNEL}-${process.pid}`);
 control.onmessage = (event) => {
-  const { slot, id, request }: ControlMessage = (event as { data: ControlMessage }).data;
+  const { data: message } = event as { data: ControlMessage };
+  const { slot, id } = message;
   const run = running.get(slot);
-  if (run?.request.id === id) run.handle(request);
+  if (run?.request.id !== id) return;
+  if ('fetched' in message) filesOf.get(run)?.take(message.fetched);
+  else run.handle(message.request);
 };
 control.unref();
 
@@ -70,14 +74,16 @@ process.exit = (code) => {
 /** Runs a job and resolves with its outcome; never rejects. */
 export default async function runJob(request: JobRequest): Promise<ThreadOutcome> {
   slots.begin(request.slot, threadId);
-  const files = new JobFiles(request, settings.filesDir, send);
-  const context = new JobContext(request, files, () => slots.requested(request.slot), send);
+  const abort = new AbortController();
+  const files = new JobFiles(request, settings, send, abort.signal);
+  const context = new JobContext(request, { files, abort }, () => slots.requested(request.slot), send);
   const run = new TaskRun(request, context, settings.tasksDir, () => acceptImport(request.module));
+  filesOf.set(run, files);
   running.set(request.slot, run);
   // The request may have come before the job was known here.
   run.handle(slots.requested(request.slot));
   try {
-    const outcome = await current.run(run, () => run.outcome());
+    const outcome = files.complete(await current.run(run, () => run.outcome()));
     return tainted || cannotGoOn(request) ? { ...outcome, replace: true } : outcome;
   } finally {
     running.delete(request.slot);

@@ -76,7 +76,12 @@ export class ThreadPool implements RunPlace {
     this.#freeSlots = Array.from({ length: options.slots }, (_, index) => options.slots - 1 - index);
     this.#control = new BroadcastChannel(`${CONTROL_CHANNEL}-${process.pid}`);
     this.#control.unref();
-    const settings: ThreadSettings = { slots: this.#slots.buffers, tasksDir: options.tasksDir, filesDir: options.filesDir };
+    const settings: ThreadSettings = {
+      slots: this.#slots.buffers,
+      tasksDir: options.tasksDir,
+      filesDir: options.filesDir,
+      remoteFiles: options.remoteFiles,
+    };
     this.#kept = options.threads + SPARE_THREADS;
     const jobsPerThread = Math.ceil(options.slots / options.threads);
     this.#pool = new Piscina<JobRequest, ThreadOutcome>({
@@ -131,6 +136,7 @@ export class ThreadPool implements RunPlace {
       end,
       elapsedMs: () => this.#slots.elapsedMs(slot),
       request: (asked) => this.#request(slot, request.id, asked),
+      answer: (fetched) => this.#tell({ slot, id: request.id, fetched }),
       terminate: () => this.#terminate(slot),
       unblock: () => this.#unblock(slot),
     };
@@ -138,7 +144,10 @@ export class ThreadPool implements RunPlace {
 
   #request(slot: number, id: string, request: Request): void {
     this.#slots.request(slot, request);
-    const message: ControlMessage = { slot, id, request };
+    this.#tell({ slot, id, request });
+  }
+
+  #tell(message: ControlMessage): void {
     this.#control.postMessage(message);
   }
 

@@ -6,6 +6,8 @@ export interface ThreadSettings {
   slots: SlotBuffers;
   tasksDir: string;
   filesDir: string;
+  /** Files that are not here are the master's: the consumer fetches them. */
+  remoteFiles: boolean;
 }
 
 /** One job for a thread or a child process. */
@@ -38,8 +40,8 @@ export interface PlainError {
   kind: FailureKind;
 }
 
-/** How a job ended where it ran. `replace`: the thread is not fit for another job. */
-export type ThreadOutcome = { json: string; replace?: boolean } | { error: PlainError; replace?: boolean };
+/** How a job ended where it ran. `files`: the names of those that it has made. `replace`: the thread is not fit for another job. */
+export type ThreadOutcome = { json: string; files?: string[]; replace?: boolean } | { error: PlainError; replace?: boolean };
 
 /** One line that a job printed or logged. */
 export interface OutputLine {
@@ -57,16 +59,21 @@ export type ThreadMessage =
   /** A job started a child process, or one ended. */
   | { type: 'child'; id: string; pid: number; alive: boolean }
   /** A job uses a file until its end. */
-  | { type: 'file'; id: string; name: string };
+  | { type: 'file'; id: string; name: string }
+  /** A job waits for a file that may not be here, or not as the master has it now. */
+  | { type: 'fetch'; id: string; name: string };
 
-const MESSAGE_TYPES: readonly unknown[] = ['progress', 'lines', 'late_error', 'child', 'file'] satisfies ThreadMessage['type'][];
+/** How a fetch went: the file is here, the master has none, or it could not be brought. */
+export type FetchAnswer = { name: string; missing?: true; reason?: string };
+
+const MESSAGE_TYPES: readonly unknown[] = ['progress', 'lines', 'late_error', 'child', 'file', 'fetch'] satisfies ThreadMessage['type'][];
 
 /** Whether something that came from a thread is one of our messages, and not what a task posted. */
 export function isThreadMessage(value: unknown): value is ThreadMessage {
   if (typeof value !== 'object' || value === null || !('type' in value) || !MESSAGE_TYPES.includes(value.type)) return false;
   if (!('id' in value) || (value.type !== 'late_error' && typeof value.id !== 'string')) return false;
   if (value.type === 'child') return 'pid' in value && Number.isInteger(value.pid) && Number(value.pid) > 1;
-  if (value.type === 'file') return 'name' in value && typeof value.name === 'string';
+  if (value.type === 'file' || value.type === 'fetch') return 'name' in value && typeof value.name === 'string';
   return value.type !== 'lines' || ('lines' in value && Array.isArray(value.lines) && value.lines.every(isOutputLine));
 }
 
@@ -78,17 +85,16 @@ function isOutputLine(value: unknown): value is OutputLine {
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
-/** Consumer → all threads, over a BroadcastChannel of this name plus the consumer's pid: a slot has a new request. */
+/** Consumer → all threads, over a BroadcastChannel of this name plus the consumer's pid: something is asked of a slot's job, or answered. */
 export const CONTROL_CHANNEL = 'fasttask-control';
 
-export interface ControlMessage {
-  slot: number;
-  id: string;
-  request: Request;
-}
+export type ControlMessage = { slot: number; id: string } & ({ request: Request } | { fetched: FetchAnswer });
 
 /** Consumer → child process. */
-export type ToProcess = { type: 'run'; request: JobRequest; tasksDir: string; filesDir: string } | { type: 'request'; request: Request };
+export type ToProcess =
+  | { type: 'run'; request: JobRequest; tasksDir: string; filesDir: string; remoteFiles: boolean }
+  | { type: 'request'; request: Request }
+  | { type: 'fetched'; fetched: FetchAnswer };
 
 /** Child process → consumer. */
 export type FromProcess = { type: 'begin' } | { type: 'outcome'; outcome: ThreadOutcome } | ThreadMessage;

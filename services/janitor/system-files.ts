@@ -36,7 +36,7 @@ async function tidy(
   isUnused: (name: string) => Promise<boolean> = async () => true,
 ): Promise<number> {
   let removed = 0;
-  for (const name of await readdir(folder).catch(() => [])) {
+  for (const name of await readdir(folder, { recursive: true }).catch(() => [])) {
     const path = join(folder, name);
     try {
       const info = await lstat(path);

@@ -1,6 +1,7 @@
 /** The commands behind `npm start`, `npm stop` and the others; bootstrap.mjs has installed and built before. */
 import { type Environment, loadConfig, projectDir } from '../../shared/config.ts';
 import { FastTaskError } from '../../shared/errors.ts';
+import { backup } from './backup.ts';
 import { dev } from './dev.ts';
 import type { Installation } from './installation.ts';
 import { Pm2, SupervisorError } from './pm2.ts';
@@ -19,6 +20,7 @@ const commands: Record<string, Command> = {
   reload,
   dev,
   user,
+  backup,
   logs: async ({ pm2, say }, args) => {
     if (await pm2.isRunning()) return pm2.attach(['logs', ...args]);
     say('not running: `npm start` starts it');

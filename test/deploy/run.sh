@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Builds the image and runs both compositions of deploy/ on a real engine: jobs through the published port, a worker and the master killed with
 # -9, a worker cut off the network. Needs root on Debian. Uses an engine that answers, else starts one of its own and ends it.
-# `test/deploy/run.sh prepare` only installs and makes what the run needs from outside. The last line is "N passed, N failed".
+# The last line is "N passed, N failed".
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit
 # A client beside Debian's own may not know BuildKit.
 export PATH=/usr/bin:$PATH DOCKER_BUILDKIT=1 COMPOSE_DOCKER_CLI_BUILD=1 DEBIAN_FRONTEND=noninteractive
-work=${FASTTASK_DEPLOY_WORK:-$(mktemp -d -t fasttask-deploy.XXXXXX)}
 project=fasttaskdeploy$$
+image=$project-image
+work=
 passed=0
 failed=0
 own_engine=
@@ -69,7 +70,6 @@ packages() {
 
 start_engine() {
   forwarding=$(iptables -S FORWARD 2>/dev/null | sed -n 's/^-P FORWARD //p')
-  mkdir -p "$work"
   dockerd -H "unix://$work/docker.sock" --data-root "$work/data" --exec-root "$work/exec" --pidfile "$work/docker.pid" \
     --oom-score-adjust=0 >"$work/engine.log" 2>&1 &
   own_engine=$!
@@ -87,17 +87,17 @@ base_image() {
 
 # Megabytes that the image adds to its base.
 build_image() {
-  timeout 400 docker build -q -f deploy/Dockerfile -t fasttask . || return 1
+  timeout 400 docker build -q -f deploy/Dockerfile -t "$image" . || return 1
   local base whole
   base=$(docker image inspect -f '{{.Size}}' node:22-bookworm-slim)
-  whole=$(docker image inspect -f '{{.Size}}' fasttask)
+  whole=$(docker image inspect -f '{{.Size}}' "$image")
   local added=$(((whole - base) / 1000000))
   echo "SAY $added MB above its base"
   [ "$added" -lt 120 ] || { echo "expected less than 120 MB above the base image"; return 1; }
 }
 
 user_image() {
-  docker build -q -f test/deploy/Dockerfile -t "$project" test/deploy
+  docker build -q -f test/deploy/Dockerfile --build-arg FASTTASK_IMAGE="$image" -t "$project" test/deploy
 }
 
 # --- compositions
@@ -113,7 +113,7 @@ compose_down() {
   [ -n "${DOCKER_HOST:-}" ] || docker info >/dev/null 2>&1 || return 0
   for composition in single-node distributed; do compose down -v --remove-orphans >/dev/null 2>&1; done
   docker rm -fv "$project-probe" >/dev/null 2>&1
-  docker rmi -f "$project" >/dev/null 2>&1
+  docker rmi -f "$project" "$image" >/dev/null 2>&1
   return 0
 }
 
@@ -145,7 +145,7 @@ knows() { api GET /workers | field "tasks.$1.workers" | grep -qx "$2"; }
 
 stops_without_accounts() {
   local output
-  output=$(timeout 60 docker run --rm --name "$project-probe" fasttask 2>&1) && { echo 'expected it to stop'; return 1; }
+  output=$(timeout 60 docker run --rm --name "$project-probe" "$image" 2>&1) && { echo 'expected it to stop'; return 1; }
   echo "$output"
   [ "$(wc -l <<<"$output")" -eq 2 ] && grep -q 'user add NAME' <<<"$output" && grep -q 'API_ALLOW_ANONYMOUS=True' <<<"$output"
 }
@@ -214,6 +214,20 @@ worker_killed() {
   within 60 has_workers 2
 }
 
+# `docker stop` waits, so what it leaves behind is what the drain has done.
+worker_told_to_stop() {
+  local id host began
+  id=$(create dwell '{"seconds":12}')
+  within 20 is "$id" STARTED || return 1
+  host=$(runner_of "$id")
+  began=$SECONDS
+  docker stop -t 60 "$host" || return 1
+  is "$id" SUCCESS || { api GET "/check/$id"; docker logs --tail 20 "$host"; return 1; }
+  [ "$(api GET "/check/$id" | field result.host)" = "$host" ] || return 1
+  echo "SAY stopped in $((SECONDS - began)) s, with its job done"
+  docker start "$host" && within 60 has_workers 2
+}
+
 master_killed() {
   local ids=() id began
   for _ in $(seq 12); do ids+=("$(create dwell '{"seconds":1}')"); done
@@ -265,23 +279,23 @@ run_all() {
   step 'an image of a user builds from it' user_image
   step 'a container that nobody could use stops with the two lines that mend it' stops_without_accounts
   API_PORT=$(free_port) QUEUE_PORT=$(free_port)
-  export API_PORT QUEUE_PORT SOFT_TIME_LIMIT=60
+  export API_PORT QUEUE_PORT SOFT_TIME_LIMIT=60 FASTTASK_IMAGE=$image
   step 'single node: an account, a job through the published port' single_node
   export FASTTASK_IMAGE=$project TASK_QUEUE_PASSWD=of-this-test-$RANDOM-$$ API_ALLOW_ANONYMOUS=True WORKER_CONCURRENCY=2
   export CIRCLE_TASKS=get_circle_area,dwell HYPOTENUSE_TASKS=get_hypotenuse,dwell
   step 'distributed: a master and two workers' distributed_up || { compose logs --tail 20; return; }
   step 'distributed: each task runs on its own worker' own_worker
+  step 'distributed: a worker told to stop ends its job first' worker_told_to_stop
   step 'distributed: kill -9 of a worker in the middle of a job' worker_killed
   step 'distributed: kill -9 of the master' master_killed
   step 'distributed: a worker cut off for 30 s' worker_cut
 }
 
-mkdir -p "$work"
-if [ "${1:-}" = prepare ]; then packages; exit; fi
 if [ "$(id -u)" -ne 0 ] && ! docker info >/dev/null 2>&1; then
   echo 'skipped: neither root nor a running Docker engine'
   exit 0
 fi
+work=$(mktemp -d -t fasttask-deploy.XXXXXX)
 trap finish EXIT
 step 'packages' packages || exit
 docker info >/dev/null 2>&1 || step 'a Docker engine of this test' start_engine || exit

@@ -122,6 +122,7 @@ describe('a link that fails', () => {
 
   test('away for good, a job whose output cannot be delivered fails at its hard limit and says so', async () => {
     const { name } = await hosts.upload(MEBIBYTE);
+    const there = visible(hosts.master.files);
     const headers = { 'FastTask-Time-Limit': '7', 'FastTask-Soft-Time-Limit': '6' };
     const { id } = jobOf(await hosts.master.api.post('/create/copies_file', { name, hold: 2 }, { headers }));
     await until(() => found(hosts.workerFiles, name).length > 0, { what: 'the file to be fetched', timeoutMs: 10_000 });
@@ -132,7 +133,29 @@ describe('a link that fails', () => {
     expect(performance.now() - began).toBeLessThan(9000);
     expect(job).toMatchObject({ state: 'FAILURE', result: expect.stringMatching(/deliver/i) });
     expect(String(job.result)).not.toContain(hosts.workerFiles);
-    expect(found(hosts.master.files, String(Object(job.result).name))).toEqual([]);
+    expect(visible(hosts.master.files)).toEqual(there);
+  });
+
+  test('silent at the end of a job, its failure says which limit is over', async () => {
+    const { name } = await hosts.upload(1000);
+    const headers = { 'FastTask-Time-Limit': '6', 'FastTask-Soft-Time-Limit': '5.9' };
+    const { id } = jobOf(await hosts.master.api.post('/create/copies_file', { name, hold: 1.5 }, { headers }));
+    await until(() => found(hosts.workerFiles, name).length > 0, { what: 'the file to be fetched', timeoutMs: 10_000 });
+    const { log } = hosts.worker;
+    hosts.master.process.signal('SIGSTOP');
+    try {
+      await hosts.worker.waitForEvent('job.failed', { after: log.length, where: ({ jobId }) => jobId === id });
+    } finally {
+      hosts.master.process.signal('SIGCONT');
+    }
+    const job = await hosts.master.reaches(id, 'SUCCESS', 'FAILURE');
+    expect(job).toMatchObject({ state: 'FAILURE', result: expect.stringMatching(/limit of 6 s: .*could not be delivered/) });
+  });
+
+  test('a task that is told to stop opens its input again', async () => {
+    const { name } = await hosts.upload(1000);
+    const job = jobOf(await hosts.master.api.post('/run/reopens_file', { name }));
+    expect(job, JSON.stringify(job)).toMatchObject({ state: 'SUCCESS', result: { again: true } });
   });
 
   test('four jobs that want one file fetch it once', async () => {

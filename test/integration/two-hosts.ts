@@ -17,6 +17,7 @@ const TASK_FILES = [
   `${FIXTURES}/copies_file.ts`,
   `${FIXTURES}/copies_file_isolated.ts`,
   `${FIXTURES}/packages/copy.ts`,
+  `${FIXTURES}/reopens_file.ts`,
 ];
 
 const CHUNK_BYTES = 256 * 1024;

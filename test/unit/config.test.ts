@@ -136,6 +136,7 @@ describe('defaults', () => {
     expect(config.consumer.masterApiUrl).toBe('https://10.65.8.8:9001');
     expect(worker({ MASTER_HOST: '[fd00::8]' }).consumer.masterApiUrl).toBe('https://[fd00::8]:9001');
     expect(worker({ MASTER_API_URL: 'http://files:80' }).consumer.masterApiUrl).toBe('http://files:80');
+    expect(worker({ REDIS_URL: 'redis://10.0.0.1:6379' }).consumer.masterApiUrl).toBeUndefined();
   });
 });
 

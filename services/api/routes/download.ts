@@ -2,6 +2,7 @@ import type { FileHandle } from 'node:fs/promises';
 import send from 'send';
 import { NotFoundError, ValidationError } from '../../../shared/errors.ts';
 import { FileStore, type OpenFile } from '../../../shared/files.ts';
+import { etagOf } from '../../../shared/node-files.ts';
 import type { Backend } from '../backend.ts';
 import { sees, seesAll } from '../caller.ts';
 import { Refusal } from '../refusal.ts';
@@ -30,19 +31,21 @@ export function downloadRoute({ config }: Pick<Backend, 'config'>): Route {
   };
 }
 
-function askedName(ctx: Context): string {
+/** The query's file_name. @throws ValidationError */
+export function askedName(ctx: Context): string {
   const given = ctx.query['file_name'];
   const name = Array.isArray(given) ? given.at(-1) : given;
   if (name !== undefined) return name;
   throw new ValidationError([{ type: 'missing', loc: ['query', 'file_name'], msg: 'Field required', input: null }]);
 }
 
-/** Answers with the file, and settles when the answer has left or the client has. */
-async function sendFile(ctx: Context, name: string, { handle, path, size, mtimeNs }: OpenFile): Promise<void> {
+/** Answers with the file, and settles when the answer has left or the client has. @throws Refusal 412, 416 */
+export async function sendFile(ctx: Context, name: string, file: OpenFile): Promise<void> {
+  const { handle, path } = file;
   ctx.attachment(name);
   if (ctx.type === '') ctx.type = 'application/octet-stream';
   ctx.set({
-    etag: `"${size.toString(16)}-${mtimeNs.toString(16)}"`,
+    etag: etagOf(file),
     'cache-control': 'private, no-cache',
     // What a client has uploaded never runs as a page of this server.
     'content-security-policy': 'sandbox',
