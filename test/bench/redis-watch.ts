@@ -27,9 +27,8 @@ export interface Watched {
 
 const LOG_LENGTH = 500_000;
 
-/** Our own scripts are sent as text; the log keeps its beginning. */
+/** Some scripts of our own are sent as text; the log keeps its beginning. */
 const OWN_SCRIPTS: readonly [start: string, name: string][] = [
-  ['\nlocal job, id, base', 'places, lines and revokes'],
   ['\nlocal lost', 'renewLocks'],
   ["return redis.call('HSET'", 'beat'],
 ];
@@ -60,12 +59,27 @@ export async function watch(server: Server, work: () => Promise<unknown>): Promi
   // What a script calls has no name, as every connection of the product has.
   return {
     sent: entries.flatMap(([, , us, args, address, name]) =>
-      address === ownAddress || address === '' ? [] : [asSent(us, args, name, names)],
+      address === ownAddress || name === '' ? [] : [asSent(us, args, name, names)],
     ),
     seconds: (to - from) / 1000,
     cpuUs: after.cpuUs - before.cpuUs,
     bytes: after.bytes - before.bytes,
   };
+}
+
+/** Commands of the product, not those by which a benchmark submits and looks on. */
+export function isProduct({ client }: Sent): boolean {
+  return !client.startsWith('test');
+}
+
+/** Whether the time of a command is that for which it waited. */
+export function blocks({ command }: Pick<Sent, 'command'>): boolean {
+  return command === 'bzpopmin';
+}
+
+/** Microseconds that Redis needed for these. */
+export function usOf(sent: readonly Sent[]): number {
+  return sent.reduce((total, one) => total + (blocks(one) ? 0 : one.us), 0);
 }
 
 /** Bytes that its data takes. */
@@ -106,7 +120,7 @@ function asSent(us: number, [name = '', ...args]: string[], client: string, scri
   const command = name.toLowerCase();
   const isScript = command === 'evalsha' || command === 'eval';
   const [script = ''] = args;
-  const ours = OWN_SCRIPTS.find(([start]) => script.startsWith(start))?.[1] ?? 'a script';
+  const ours = OWN_SCRIPTS.find(([start]) => script.startsWith(start))?.[1] ?? 'our scripts';
   return {
     client: clientOf(client),
     command: isScript ? (scripts.get(script) ?? ours) : command,

@@ -1,5 +1,6 @@
 /** What installations of several sizes need, computed from what one of everything costs. */
-import { type ByTasks, type Costs, usOf } from './scale-costs.ts';
+import { usOf } from './redis-watch.ts';
+import { type ByTasks, type Costs, overheadUs, type Rest } from './scale-costs.ts';
 
 const WORKERS = [10, 100, 1000];
 
@@ -16,15 +17,18 @@ const DAY_SECONDS = 86_400;
 export function sizingTable({ connections, rest, busy, alone, waitingBytes, finishedBytes }: Costs): string {
   const of = ({ fixed, perTask }: ByTasks) => fixed + perTask * TASKS;
   // A job is created and read one by one, and taken among many.
-  const jobUs = busy.watched.cpuUs / busy.jobs + submitUs(alone);
-  const restUs = (workers: number) => workers * of(rest.cpuUs) + apisFor(workers) * rest.apiCpuUs;
+  const created = alone.watched.sent.filter(({ client }) => client.startsWith('api'));
+  const jobUs = (busy.watched.cpuUs + (busy.jobs / alone.jobs) * (usOf(created) + created.length * overheadUs(busy))) / busy.jobs;
+  const atRest = (what: keyof Rest<number>, workers: number) =>
+    workers * of(rest.consumer[what]) + TASKS * rest.care[what] + apisFor(workers) * rest.api[what];
+  const restUs = (workers: number) => atRest('us', workers) + atRest('commands', workers) * overheadUs(busy);
   const room = (workers: number) => Math.max(0, ROOM * 1e6 - restUs(workers)) / jobUs;
   const rows: [name: string, value: (workers: number) => string][] = [
     ['API processes', (workers) => String(apisFor(workers))],
     ['connections', (workers) => whole(workers * of(connections.consumer) + apisFor(workers) * connections.api)],
-    ['Redis commands/s at rest', (workers) => whole(workers * of(rest.commands) + apisFor(workers) * rest.apiCommands)],
+    ['Redis commands/s at rest', (workers) => whole(atRest('commands', workers))],
     ["Redis' CPU at rest, % of a core", (workers) => (restUs(workers) / 1e4).toFixed(1)],
-    ['network at rest, MB/s', (workers) => ((workers * of(rest.bytes)) / 1e6).toFixed(2)],
+    ['network at rest, MB/s', (workers) => (atRest('bytes', workers) / 1e6).toFixed(2)],
     ['jobs/s for which one Redis has room', (workers) => whole(room(workers))],
     ['the same for each worker', (workers) => (room(workers) / workers).toFixed(1)],
     ['memory for 1,000 waiting jobs of each worker, MB', (workers) => whole((workers * 1000 * waitingBytes) / 1e6)],
@@ -40,11 +44,6 @@ export function sizingTable({ connections, rest, busy, alone, waitingBytes, fini
     `|---|${WORKERS.map(() => '---|').join('')}`,
     ...rows.map(([name, value]) => `| ${name} | ${WORKERS.map(value).join(' | ')} |`),
   ].join('\n');
-}
-
-/** The part of a job that the API sends: its share of the commands' time, taken of Redis' CPU. */
-function submitUs({ jobs, watched: { sent, cpuUs } }: Costs['alone']): number {
-  return ((cpuUs / jobs) * usOf(sent.filter(({ client }) => client.startsWith('api')))) / usOf(sent);
 }
 
 function whole(value: number): string {
