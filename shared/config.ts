@@ -99,7 +99,9 @@ export function loadConfig(environment: Environment = process.env) {
       concurrency,
       /** A process without a slot would have nothing to do. */
       processes: Math.min(env.CONSUMER_PROCESSES, concurrency),
-      maxJobsPerThread: env.WORKER_MAX_TASKS_PER_CHILD,
+      maxJobsPerThread: env.WORKER_MAX_TASKS_PER_CHILD ?? 100,
+      /** Milliseconds for which a thread lives at least; a number of jobs that was asked for is taken at its word. */
+      minThreadMs: env.WORKER_MAX_TASKS_PER_CHILD === undefined ? 10_000 : 0,
       tag: env.WORKER_TAG ?? 'worker',
       enabledTasks: env.ENABLED_TASKS,
       disabledTasks: env.DISABLED_TASKS,

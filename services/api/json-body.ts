@@ -41,8 +41,10 @@ async function readBytes(request: IncomingMessage, limit: number): Promise<Buffe
   // Whoever sends a byte now and then would hold the connection for ever.
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    const refusal = new Refusal('body_slow', `The body must arrive within ${BODY_MS / 1000} s`, { connection: 'close' });
-    timer = setTimeout(() => reject(refusal), BODY_MS);
+    timer = setTimeout(
+      () => reject(new Refusal('body_slow', `The body must arrive within ${BODY_MS / 1000} s`, { connection: 'close' })),
+      BODY_MS,
+    );
   });
   const read = rawBody(request, length === undefined ? { limit } : { limit, length });
   try {

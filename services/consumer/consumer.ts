@@ -93,6 +93,7 @@ export class Consumer {
       slots,
       threads: config.consumer.pool === 'threads' ? slots : Math.min(slots, availableParallelism()),
       maxJobsPerThread: config.consumer.maxJobsPerThread,
+      minThreadMs: config.consumer.minThreadMs,
       heapLimit: Math.max(HEAP_LIMIT, ...tasks.map(({ memoryLimit = 0 }) => memoryLimit)),
       onError: (reason, threadsLeft) => {
         log.warn({ reason, threadsLeft }, 'thread.failed');

@@ -70,6 +70,7 @@ describe('defaults', () => {
         concurrency: cores,
         processes: 1,
         maxJobsPerThread: 100,
+        minThreadMs: 10_000,
         tag: 'worker',
         resultExpiresSeconds: 86_400,
         resultMaxBytes: 10_485_760,
