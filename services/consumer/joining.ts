@@ -30,21 +30,22 @@ interface Obstacle {
 
 /** Returns when Redis lets this consumer in and the installation speaks its protocol. Tries for ever. */
 export async function joinInstallation(settings: RedisSettings, log: Logger): Promise<void> {
-  let told: { reason: string; at: number } | undefined;
+  /** When each obstacle was told: two may take turns, as where one side of TLS refuses the other. */
+  const told = new Map<string, number>();
   let pauseMs = FIRST_PAUSE_MS;
   for (;;) {
     const obstacle = await findObstacle(settings);
     if (obstacle === undefined) break;
     const { event, stays, reason } = obstacle;
-    if (told?.reason !== reason) pauseMs = FIRST_PAUSE_MS;
-    if (told?.reason !== reason || performance.now() - told.at >= REPEAT_MS) {
+    if (!told.has(reason)) pauseMs = FIRST_PAUSE_MS;
+    if (performance.now() - (told.get(reason) ?? Number.NEGATIVE_INFINITY) >= REPEAT_MS) {
       log.warn({ reason }, event);
-      told = { reason, at: performance.now() };
+      told.set(reason, performance.now());
     }
     await pause(pauseMs);
     pauseMs = Math.min(2 * pauseMs, stays ? LONGEST_PAUSE_MS.stays : LONGEST_PAUSE_MS.comes);
   }
-  if (told !== undefined) log.info({ redis: addressOf(settings) }, 'installation.joined');
+  if (told.size > 0) log.info({ redis: addressOf(settings) }, 'installation.joined');
 }
 
 /** One try over a connection of its own, whose own lines in the log would say the same in fewer words. */
@@ -88,6 +89,11 @@ const WRONG_PASSWORD = /^(WRONGPASS|NOAUTH)\b|invalid password/;
 /** Words of Node and OpenSSL for what one side of TLS does not take from the other. */
 const TLS_FAULT = /certificate|self.signed|\bssl\b|\btls\b|altname/i;
 
+/** OpenSSL's words without its numbers and the names of its source files. */
+function bareTlsFault(said: string): string {
+  return /^\w+:error:\w+:[^:]*:[^:]*:([^:]+)/.exec(said)?.[1] ?? said;
+}
+
 /** What is at fault, in the words of who has to mend it. */
 function obstacleOf(error: unknown, settings: RedisSettings): Obstacle {
   const at = addressOf(settings);
@@ -104,7 +110,7 @@ function obstacleOf(error: unknown, settings: RedisSettings): Obstacle {
     return failed(`Redis at ${at} gives this user too few rights (${said}): deploy/README.md lists them`, true);
   if (TLS_FAULT.test(said)) {
     const advice = 'REDIS_TLS_CA must name the authority of its certificate, REDIS_TLS_CERT and REDIS_TLS_KEY one that it takes';
-    return failed(`no TLS with Redis at ${at} (${said}): ${advice}`, true);
+    return failed(`no TLS with Redis at ${at} (${bareTlsFault(said)}): ${advice}`, true);
   }
   const code = codeOf(cause);
   const variables = byUrl ? 'REDIS_URL' : 'MASTER_HOST and TASK_QUEUE_PORT';

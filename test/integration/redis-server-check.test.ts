@@ -113,7 +113,7 @@ it('waits for a Redis that is away, and judges it then', async () => {
   const consumer = await services.consumer(env);
   const api = await services.api(env);
   started.push(consumer, api);
-  await consumer.waitForEvent('redis.unreachable', { timeoutMs: 45_000 });
+  await consumer.waitForEvent('redis.connection_failed', { timeoutMs: 45_000 });
   await api.waitForEvent('redis.connection_failed', { timeoutMs: 45_000 });
   await api.waitForEvent('api.listening');
   await redis.restart();

@@ -79,7 +79,7 @@ describe('what cannot connect says why and goes on trying', () => {
   ])('%s', async (_, env, reason) => {
     const consumer = await startService('consumer', { ...node.env, ...env });
     started.push(consumer);
-    const line = await consumer.waitForEvent('redis.unreachable', { timeoutMs: 45_000 });
+    const line = await consumer.waitForEvent('redis.connection_failed', { timeoutMs: 45_000 });
     expect(line['reason']).toMatch(reason);
     expect(consumer.alive).toBe(true);
     expect(consumer.output.join('\n')).not.toContain(encodeURIComponent(USER.password));
