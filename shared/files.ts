@@ -77,6 +77,23 @@ export class FileStore {
     }
   }
 
+  /** Opens a file for reading; undefined where `open` finds none. @throws FileNameError */
+  async openIfThere(name: string): Promise<OpenFile | undefined> {
+    try {
+      return await this.open(name);
+    } catch (error) {
+      if (error instanceof NotFoundError) return undefined;
+      throw error;
+    }
+  }
+
+  /** Whether `open` finds a file. @throws FileNameError */
+  async has(name: string): Promise<boolean> {
+    const file = await this.openIfThere(name);
+    await file?.handle.close();
+    return file !== undefined;
+  }
+
   async #open(path: string, relative: string): Promise<OpenFile> {
     // Without O_NONBLOCK, opening a FIFO waits for its writer.
     const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);

@@ -5,7 +5,7 @@ import { type FileHandle, mkdir, open, rm, stat } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { codeOf, NotFoundError } from '../../shared/errors.ts';
+import { codeOf } from '../../shared/errors.ts';
 import { hashOfFile } from '../../shared/file-digest.ts';
 import { pathOfName } from '../../shared/file-name.ts';
 import type { FileStore, OpenFile } from '../../shared/files.ts';
@@ -40,10 +40,7 @@ export class IncomingDelivery {
   /** How many bytes have arrived; all of them, and the file's validator, once it is taken in. @throws Refusal 412: another file has its name */
   async progress(): Promise<{ offset: number; etag?: string }> {
     const { name, size } = this.#delivery;
-    const file = await this.#store.open(name).catch((error: unknown) => {
-      if (error instanceof NotFoundError) return undefined;
-      throw error;
-    });
+    const file = await this.#store.openIfThere(name);
     if (file === undefined) return { offset: await this.#arrived() };
     try {
       if (!(await this.#isDelivered(file))) throw new Refusal('precondition_failed', `Another file has the name ${name}`);

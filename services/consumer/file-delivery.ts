@@ -1,6 +1,5 @@
 /** Brings a file that a job has made to the master. */
 import { createReadStream } from 'node:fs';
-import { NotFoundError } from '../../shared/errors.ts';
 import { hashOfFile } from '../../shared/file-digest.ts';
 import type { FileStore, OpenFile } from '../../shared/files.ts';
 import { type Delivery, deliveryPath, OFFSET_HEADER } from '../../shared/node-files.ts';
@@ -27,7 +26,7 @@ export interface DeliveryOptions {
  */
 export async function deliverFile(options: DeliveryOptions): Promise<void> {
   const { store, name, owner, signal } = options;
-  const file = await opened(store, name);
+  const file = await store.openIfThere(name);
   if (file === undefined) return;
   try {
     const sha256 = (await hashOfFile(file.path, file.size, signal)).digest('hex');
@@ -46,15 +45,6 @@ export async function deliverFile(options: DeliveryOptions): Promise<void> {
     await store.record(name, { ...(owner === '' ? {} : { owner }), sha256, size: file.size, etag });
   } finally {
     await file.handle.close();
-  }
-}
-
-async function opened(store: FileStore, name: string): Promise<OpenFile | undefined> {
-  try {
-    return await store.open(name);
-  } catch (error) {
-    if (error instanceof NotFoundError) return undefined;
-    throw error;
   }
 }
 

@@ -5,7 +5,7 @@ import { mkdir, rm, stat } from 'node:fs/promises';
 import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { codeOf, NotFoundError } from '../../shared/errors.ts';
+import { codeOf } from '../../shared/errors.ts';
 import { hashOfFile } from '../../shared/file-digest.ts';
 import { type FileRecord, type FileStore, noFile } from '../../shared/files.ts';
 import { DIGEST_HEADER, fetchPath, OWNER_HEADER } from '../../shared/node-files.ts';
@@ -85,7 +85,7 @@ class FileFetch {
   async #conditions(offset: number): Promise<OutgoingHttpHeaders> {
     if (this.#coming !== undefined && offset > 0) return { range: `bytes=${offset}-`, 'if-range': this.#coming.etag };
     const { store, name } = this.#options;
-    const etag = (await isHere(store, name)) ? (await store.recordOf(name)).etag : undefined;
+    const etag = (await store.has(name)) ? (await store.recordOf(name)).etag : undefined;
     return etag === undefined ? {} : { 'if-none-match': etag };
   }
 
@@ -133,16 +133,6 @@ async function sizeOf(path: string): Promise<number> {
     return (await stat(path)).size;
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return 0;
-    throw error;
-  }
-}
-
-async function isHere(store: FileStore, name: string): Promise<boolean> {
-  try {
-    await (await store.open(name)).handle.close();
-    return true;
-  } catch (error) {
-    if (error instanceof NotFoundError) return false;
     throw error;
   }
 }

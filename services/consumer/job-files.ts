@@ -64,13 +64,7 @@ export class JobFiles implements TaskFiles {
 
   /** Whether the master is asked: not for a file that lies here and is no copy of the master's. */
   async #isOfMaster(name: string): Promise<boolean> {
-    try {
-      await (await this.#store.open(name)).handle.close();
-    } catch (error) {
-      if (error instanceof NotFoundError) return true;
-      throw error;
-    }
-    return (await this.#store.recordOf(name)).etag !== undefined;
+    return !(await this.#store.has(name)) || (await this.#store.recordOf(name)).etag !== undefined;
   }
 
   async #fetch(name: string): Promise<void> {
