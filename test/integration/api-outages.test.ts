@@ -121,10 +121,8 @@ test('a taken port, a missing certificate and a bad variable are one clear line 
 });
 
 test('a task whose schema cannot be compiled is a 500 with an id, and harms no other', async () => {
-  const { connectRedis } = await import('../../shared/redis.ts');
   const { publishTask } = await import('../../shared/registry.ts');
-  const { createLogger } = await import('../../shared/logger.ts');
-  const redis = connectRedis(node.redis.settings, { name: 'test' }, createLogger('silent', { service: 'test' }));
+  const redis = node.redis.connect();
   await publishTask(redis, 'fasttask', { name: 'odd', description: 'x', params: { type: 'nmber' }, result: {}, digest: 'odd' }, 60);
   redis.disconnect();
   const answer = await until(

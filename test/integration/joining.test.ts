@@ -1,9 +1,8 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createLogger } from '../../shared/logger.ts';
 import { PACKAGE_VERSION } from '../../shared/protocol.ts';
-import { connectRedis, type Redis } from '../../shared/redis.ts';
+import type { Redis } from '../../shared/redis.ts';
 import { until } from '../support/until.ts';
 import { type Cluster, isServed, releaseTask, startCluster, tasksFolder } from './cluster.ts';
 
@@ -14,7 +13,7 @@ let tasks: string;
 beforeAll(async () => {
   // What it says is meant for a master's own Redis.
   cluster = await startCluster({}, { kind: 'server' });
-  redis = connectRedis(cluster.redis.settings, { name: 'test' }, createLogger('silent', { service: 'test' }));
+  redis = cluster.redis.connect();
   tasks = tasksFolder({ joined: releaseTask(1) });
 });
 afterAll(async () => {

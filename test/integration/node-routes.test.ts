@@ -3,10 +3,8 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { Agent, request } from 'node:https';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createLogger } from '../../shared/logger.ts';
 import { nodeCredential } from '../../shared/node-credential.ts';
 import { type Delivery, deliveryPath, fetchPath } from '../../shared/node-files.ts';
-import { connectRedis } from '../../shared/redis.ts';
 import { writeAccounts } from '../support/accounts.ts';
 import type { Method } from '../support/https.ts';
 import { tempDir } from '../support/temp.ts';
@@ -17,7 +15,7 @@ let credential: string;
 
 beforeAll(async () => {
   node = await startApiNode({ API_RATE_LIMIT: '3' });
-  const redis = connectRedis(node.redis.settings, { name: 'test' }, createLogger('silent', { service: 'test' }));
+  const redis = node.redis.connect();
   credential = await nodeCredential(redis, node.redis.settings);
   redis.disconnect();
   writeAccounts(node.files, { ann: 'a secret of hers' });

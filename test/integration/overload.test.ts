@@ -1,7 +1,6 @@
 import { type TLSSocket, connect as tlsConnect } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createLogger } from '../../shared/logger.ts';
-import { connectRedis, mastersOf } from '../../shared/redis.ts';
+import { mastersOf } from '../../shared/redis.ts';
 import { apiClient, jobOf } from '../support/https.ts';
 import { until } from '../support/until.ts';
 import { type ApiNode, startApiNode } from './api-node.ts';
@@ -193,7 +192,7 @@ describe('one connection', () => {
 
   test('ends the waits that it has begun', async () => {
     const { id } = jobOf(await node.api.post('/create/noop', {}));
-    const redis = connectRedis(node.redis.settings, { name: 'test' }, createLogger('silent', { service: 'test' }));
+    const redis = node.redis.connect();
     const commandsOf = async (server: ReturnType<typeof mastersOf>[number]) =>
       Number(/total_commands_processed:(\d+)/.exec(await server.info('stats'))?.[1]);
     await redis.ping();

@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createLogger } from '../../shared/logger.ts';
-import { connectRedis, type Redis } from '../../shared/redis.ts';
+import type { Redis } from '../../shared/redis.ts';
 import { publishTask, type TaskDescriptor } from '../../shared/registry.ts';
 import { expireTasks } from '../../shared/registry-expiry.ts';
 import { jobOf } from '../support/https.ts';
@@ -16,7 +15,7 @@ let redis: Redis;
 
 beforeAll(async () => {
   cluster = await startCluster();
-  redis = connectRedis(cluster.redis.settings, { name: 'test' }, createLogger('silent', { service: 'test' }));
+  redis = cluster.redis.connect();
   master = await cluster.master({ REGISTRY_EXPIRES: String(REGISTRY_EXPIRES) });
 });
 afterAll(async () => {

@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
-import { createLogger } from '../../shared/logger.ts';
-import { connectRedis, type Redis } from '../../shared/redis.ts';
+import type { Redis } from '../../shared/redis.ts';
 import { publishTask } from '../../shared/registry.ts';
 import { hashOf, writeAccounts } from '../support/accounts.ts';
 import { jobOf } from '../support/https.ts';
@@ -38,7 +37,7 @@ let redis: Redis;
 
 beforeAll(async () => {
   cluster = await startCluster();
-  redis = connectRedis(cluster.redis.settings, { name: 'test' }, createLogger('silent', { service: 'test' }));
+  redis = cluster.redis.connect();
   master = await cluster.master();
 });
 afterAll(async () => {

@@ -3,7 +3,7 @@ import type { Redis } from 'ioredis';
 import { loadConfig } from '../../shared/config.ts';
 import type { RedisSettings } from '../../shared/config-redis.ts';
 import { createLogger } from '../../shared/logger.ts';
-import { connectRedis, mastersOf } from '../../shared/redis.ts';
+import { type Redis as Connection, connectRedis, mastersOf } from '../../shared/redis.ts';
 import { freePort } from './ports.ts';
 import { startCluster, untilClusterIsWhole } from './redis-cluster.ts';
 import { MASTER_NAME, startSentinelGroup } from './redis-sentinel.ts';
@@ -43,6 +43,8 @@ export interface TestRedis {
   resume(): void;
   /** Starts it again on the same port with the same data; ends it first if it runs. */
   restart(): Promise<void>;
+  /** A connection for the test, as the product makes it. Who asks for it ends it. */
+  connect(): Connection;
   /** Does something to every server that takes writes. */
   onMasters<T>(work: (server: Redis) => Promise<T>): Promise<T[]>;
 }
@@ -109,6 +111,7 @@ function testRedis(
   const [first] = servers;
   if (first === undefined) throw new Error('expected at least one server, got none');
   const { redis: settings } = loadConfig({ NODE_TYPE: 'single_node', ...env });
+  const connect = () => connectRedis(settings, { name: 'test' }, createLogger('silent', { service: 'test' }));
   const each = (work: (server: RedisServer) => Promise<void>, of = servers) => Promise.all(of.map(work)).then(() => {});
   return {
     url,
@@ -133,8 +136,9 @@ function testRedis(
       await each((server) => server.restart());
       await whole();
     },
+    connect,
     async onMasters(work) {
-      const redis = connectRedis(settings, { name: 'admin' }, createLogger('silent', { service: 'test' }));
+      const redis = connect();
       try {
         await redis.ping();
         return await Promise.all(mastersOf(redis).map(work));
