@@ -62,13 +62,20 @@ function connectServer(address: RedisAddress, settings: RedisSettings, purpose: 
   const report = reporterOf(purpose, log);
   const { nodes } = address;
   let turn = address.kind === 'cluster' ? Math.floor(Math.random() * nodes.length) : 0;
-  const nextNode = () => nodes[turn++ % nodes.length] ?? nodes[0];
+  // Where it is now may be any node, because it follows moves: only another one can know more than one that is lost.
+  const nextNode = (now?: Pick<Server['options'], 'host' | 'port'>) => {
+    for (let step = 0; step < nodes.length; step += 1) {
+      const node = nodes[turn++ % nodes.length];
+      if (node !== undefined && (node.host !== now?.host || node.port !== now.port)) return node;
+    }
+    return nodes[0];
+  };
   const server: Server = new Server({
     ...optionsOf(address, settings, purpose),
     ...(address.kind === 'sentinel' ? sentinelOptionsOf(address, settings, report.failed) : nextNode()),
     retryStrategy: (attempt) => {
-      // Of a cluster another node, which knows more than one that was lost; but first the one that followMove named.
-      if (address.kind === 'cluster' && !following.delete(server)) Object.assign(server.options, nextNode());
+      // The node that followMove named comes first.
+      if (address.kind === 'cluster' && !following.delete(server)) Object.assign(server.options, nextNode(server.options));
       return backOff(attempt);
     },
   });
