@@ -64,7 +64,7 @@ async function describeAll({ modules, tasksDir }: DescribeRequest): Promise<void
     try {
       send({ index, declaration: declarationOf(await loadTask(module)) });
     } catch (error) {
-      send({ index, reason: error instanceof InvalidTask ? error.message : failureText(error, tasksDir) });
+      send({ index, reason: error instanceof InvalidTask ? error.message : failureText(error, { tasksDir }) });
     }
   }
 }

@@ -2,6 +2,7 @@
 import { messageOf, NotFoundError } from '../../shared/errors.ts';
 import type { FileStore } from '../../shared/files.ts';
 import type { Logger } from '../../shared/logger.ts';
+import { withoutFolder } from './failure-text.ts';
 import { deliverFile } from './file-delivery.ts';
 import { fetchFile } from './file-fetch.ts';
 import type { MasterApi } from './master-api.ts';
@@ -39,7 +40,7 @@ export class RemoteFiles {
       return { name };
     } catch (error) {
       if (error instanceof NotFoundError) return { name, missing: true };
-      return { name, reason: `the file could not be fetched from ${this.#api.origin}: ${messageOf(error)}` };
+      return { name, reason: `the file could not be fetched from ${this.#api.origin}: ${this.#told(error)}` };
     }
   }
 
@@ -70,9 +71,14 @@ export class RemoteFiles {
         await deliverFile({ api: this.#api, store: this.#store, name, owner, signal, onFailure });
         this.#log.debug({ file: name }, 'file.delivered');
       } catch (error) {
-        throw new Error(`the file ${name} could not be delivered to ${this.#api.origin}: ${messageOf(error)}`);
+        throw new Error(`the file ${name} could not be delivered to ${this.#api.origin}: ${this.#told(error)}`);
       }
     }
+  }
+
+  /** What a client may see of an error: one of the disk names a path. */
+  #told(error: unknown): string {
+    return withoutFolder(messageOf(error), this.#store.folder);
   }
 
   /** Gives everything up and closes every connection. Safe to call twice. */

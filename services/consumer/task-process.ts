@@ -25,12 +25,12 @@ process.on('uncaughtException', (thrown) => run?.fail(thrown));
 process.on('unhandledRejection', (thrown) => run?.fail(thrown));
 
 async function runJob(message: ToProcess & { type: 'run' }): Promise<void> {
-  const { request, tasksDir } = message;
+  const { request } = message;
   const abort = new AbortController();
   const own = new JobFiles(request, message, send, abort.signal);
   files = own;
   const context = new JobContext(request, { files: own, abort }, () => slots.requested(0), send);
-  const job = new TaskRun(request, context, tasksDir);
+  const job = new TaskRun(request, context, message);
   run = job;
   captureOutput(
     () => job,

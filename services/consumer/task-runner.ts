@@ -1,7 +1,7 @@
 /** Runs one job of a task where it is called, in a thread or a child process, and turns whatever happens into plain data. */
 import { isTask, type SchemaIssue, type Task } from '../../shared/task.ts';
 import { DoNotRetryError, InvalidParams, InvalidResult, InvalidTask, Revoked, SoftTimeLimitExceeded } from '../../shared/task-errors.ts';
-import { failureText } from './failure-text.ts';
+import { failureText, type HiddenFolders } from './failure-text.ts';
 import { Request } from './slots.ts';
 import type { JobContext } from './task-context.ts';
 import type { FailureKind, JobRequest, PlainError, ThreadOutcome } from './thread-protocol.ts';
@@ -15,17 +15,17 @@ export class TaskRun {
   readonly context: JobContext;
   /** Whether the job's outcome is decided: what its code still throws is late. */
   over = false;
-  readonly #tasksDir: string;
+  readonly #folders: HiddenFolders;
   readonly #onLoaded: () => void;
   #task: Task | undefined;
   #params: unknown;
   #settle: (outcome: ThreadOutcome) => void = () => {};
 
   /** @param onLoaded called once the task's file is imported and its own code is about to run */
-  constructor(request: JobRequest, context: JobContext, tasksDir: string, onLoaded: () => void = () => {}) {
+  constructor(request: JobRequest, context: JobContext, folders: HiddenFolders, onLoaded: () => void = () => {}) {
     this.request = request;
     this.context = context;
-    this.#tasksDir = tasksDir;
+    this.#folders = folders;
     this.#onLoaded = onLoaded;
   }
 
@@ -82,7 +82,7 @@ export class TaskRun {
     try {
       await this.#task.onRevoke(this.context, this.#params);
     } catch (thrown) {
-      this.context.log.warn('onRevoke failed', { reason: failureText(thrown, this.#tasksDir) });
+      this.context.log.warn('onRevoke failed', { reason: failureText(thrown, this.#folders) });
     }
     this.#settle({ error: this.#plain(new Revoked()), replace: true });
   }
@@ -102,7 +102,7 @@ export class TaskRun {
     } catch {
       // Then it is none of ours.
     }
-    return { text: failureText(error, this.#tasksDir), kind };
+    return { text: failureText(error, this.#folders), kind };
   }
 }
 

@@ -59,7 +59,7 @@ const onUncaught = (thrown: unknown): void => {
   tainted = true;
   const run = current.getStore() ?? (running.size === 1 ? [...running.values()][0] : undefined);
   if (run !== undefined && !run.over) return run.fail(thrown);
-  send({ type: 'late_error', id: run?.request.id, task: run?.request.task, text: failureText(thrown, settings.tasksDir) });
+  send({ type: 'late_error', id: run?.request.id, task: run?.request.task, text: failureText(thrown, settings) });
 };
 process.on('uncaughtException', onUncaught);
 process.on('unhandledRejection', onUncaught);
@@ -77,7 +77,7 @@ export default async function runJob(request: JobRequest): Promise<ThreadOutcome
   const abort = new AbortController();
   const files = new JobFiles(request, settings, send, abort.signal);
   const context = new JobContext(request, { files, abort }, () => slots.requested(request.slot), send);
-  const run = new TaskRun(request, context, settings.tasksDir, () => acceptImport(request.module));
+  const run = new TaskRun(request, context, settings, () => acceptImport(request.module));
   filesOf.set(run, files);
   running.set(request.slot, run);
   // The request may have come before the job was known here.

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { readdirSync, writeFileSync } from 'node:fs';
+import { readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { jobOf } from '../support/https.ts';
@@ -70,6 +70,40 @@ test('a revoke ends a delivery that goes on and on, and a slot is free again', a
     hosts.link.up();
   }
   expect((await copied({ name })).state).toBe('SUCCESS');
+});
+
+test('a fault of the worker’s disk is told without the paths of its machine', async () => {
+  const { name } = await hosts.upload(1000);
+  const [own, uploads, aside] = [join(hosts.workerFiles, 'fasttask'), 'uploads_tmp', 'uploads_aside'];
+  renameSync(join(own, uploads), join(own, aside));
+  writeFileSync(join(own, uploads), 'no folder');
+  try {
+    for (const task of ['copies_file', 'copies_file_isolated']) {
+      const { state, result } = await copied({ name }, task);
+      expect(state).toBe('FAILURE');
+      expect(result).toMatch(/^FileUnavailableError: the file could not be fetched from .*: ENOTDIR: .* 'fasttask\/uploads_tmp\//);
+      expect(result).not.toContain(hosts.workerFiles);
+    }
+  } finally {
+    rmSync(join(own, uploads));
+    renameSync(join(own, aside), join(own, uploads));
+  }
+  expect((await copied({ name })).state).toBe('SUCCESS');
+});
+
+test.each(['copies_file', 'copies_file_isolated'])('what %s cannot make is told without the paths of its machine', async (task) => {
+  const [leases, aside] = [join(hosts.workerFiles, 'fasttask/files_in_use'), join(hosts.workerFiles, 'fasttask/aside')];
+  writeFileSync(join(hosts.workerFiles, 'here.txt'), 'of the worker');
+  renameSync(leases, aside);
+  writeFileSync(leases, 'no folder');
+  try {
+    const { state, result } = await copied({ name: 'here.txt' }, task);
+    expect([state, result]).toEqual(['FAILURE', expect.stringContaining("'fasttask/files_in_use'")]);
+    expect(result).not.toContain(hosts.workerFiles);
+  } finally {
+    rmSync(leases);
+    renameSync(aside, leases);
+  }
 });
 
 test.skipIf(process.getuid?.() !== 0)(
