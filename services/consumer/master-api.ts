@@ -14,6 +14,7 @@ import { NODE_SCHEME, nodeCredential } from '../../shared/node-credential.ts';
 import type { Redis } from '../../shared/redis.ts';
 import { AnswerError, FutileError } from './persistence.ts';
 import { PinnedAgent } from './pinned-agent.ts';
+import { Turns } from './turns.ts';
 
 /** Connections of one consumer; further requests wait. */
 const MOST_CONNECTIONS = 8;
@@ -38,6 +39,8 @@ export class MasterApi {
   readonly #redis: Redis;
   readonly #settings: Config['redis'];
   readonly #agent: PlainAgent | PinnedAgent;
+  /** Node's agent counts a connection when it is made: requests that come before the first one is would all have one of their own. */
+  readonly #turns = new Turns(MOST_CONNECTIONS);
 
   /** @param url MASTER_API_URL; undefined where nobody has told it */
   constructor(url: string | undefined, redis: Redis, settings: Config['redis']) {
@@ -66,16 +69,24 @@ export class MasterApi {
         'MASTER_API_URL is not set: a worker with REDIS_URL needs it for files, or FILES_SHARED=True where all nodes share FILES_DIR',
       );
     }
-    const credential = await nodeCredential(this.#redis, this.#settings);
-    asked.signal.throwIfAborted();
-    const send = this.#url.protocol === 'http:' ? plainRequest : tlsRequest;
     const { method, path, headers, signal } = asked;
-    const request = send(new URL(path, this.#url), {
-      method,
-      agent: this.#agent,
-      signal,
-      headers: { ...headers, authorization: `${NODE_SCHEME} ${credential}` },
-    });
+    await this.#turns.take(signal);
+    let request: ClientRequest;
+    try {
+      const credential = await nodeCredential(this.#redis, this.#settings);
+      signal.throwIfAborted();
+      const send = this.#url.protocol === 'http:' ? plainRequest : tlsRequest;
+      request = send(new URL(path, this.#url), {
+        method,
+        agent: this.#agent,
+        signal,
+        headers: { ...headers, authorization: `${NODE_SCHEME} ${credential}` },
+      });
+    } catch (error) {
+      this.#turns.giveBack();
+      throw error;
+    }
+    request.once('close', () => this.#turns.giveBack());
     const answer = await answerTo(request, asked.body);
     if ((answer.statusCode ?? 0) < 400) return answer;
     throw new AnswerError(answer.statusCode ?? 0, await reasonOf(answer));

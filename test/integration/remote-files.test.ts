@@ -2,8 +2,11 @@ import { execFileSync } from 'node:child_process';
 import { readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { taskKeys } from '../../shared/job-scripts.ts';
 import { jobOf } from '../support/https.ts';
+import { startLink } from '../support/link.ts';
 import { tempDir } from '../support/temp.ts';
+import { until } from '../support/until.ts';
 import { startTwoHosts, type TwoHosts } from './two-hosts.ts';
 
 let hosts: TwoHosts;
@@ -70,6 +73,34 @@ test('a revoke ends a delivery that goes on and on, and a slot is free again', a
     hosts.link.up();
   }
   expect((await copied({ name })).state).toBe('SUCCESS');
+});
+
+test('many jobs that ask at once share a few connections', async () => {
+  const { master, worker } = hosts;
+  const link = await startLink(master.port);
+  const redis = master.redis.connect();
+  worker.signal('SIGSTOP');
+  try {
+    const ids: string[] = [];
+    for (let count = 0; count < 24; count += 1) {
+      const { name } = await hosts.upload(1000);
+      ids.push(jobOf(await master.api.post('/create/copies_file', { name })).id);
+    }
+    // Nobody is let in before all have asked.
+    master.process.signal('SIGSTOP');
+    const own = { FILES_DIR: tempDir('worker'), WORKER_TAG: 'many', WORKER_POOL: 'gevent', WORKER_CONCURRENCY: '24' };
+    const many = await hosts.anotherWorker({ ...own, MASTER_API_URL: `https://127.0.0.1:${link.port}` });
+    const { active } = taskKeys(master.redis.settings.prefix, 'copies_file');
+    await until(async () => (await redis.llen(active)) === ids.length && link.peak >= 8, { what: 'all jobs to have begun' });
+    master.process.signal('SIGCONT');
+    for (const id of ids) expect((await master.reaches(id, 'SUCCESS', 'FAILURE')).state).toBe('SUCCESS');
+    expect(link.peak).toBe(8);
+    await many.kill9();
+  } finally {
+    for (const stopped of [master.process, worker]) stopped.signal('SIGCONT');
+    redis.disconnect();
+    await link.stop();
+  }
 });
 
 test('a fault of the worker’s disk is told without the paths of its machine', async () => {

@@ -8,6 +8,8 @@ export interface Link {
   readonly bytes: { there: number; back: number };
   /** How often it was cut by `cutAt`. */
   readonly cuts: number;
+  /** The most connections that were open at the same time. */
+  readonly peak: number;
   /** Cuts every connection once as many bytes in all have passed, in either direction. */
   cutAt(...totals: number[]): void;
   /** Cuts every connection, and each new one at once, until `up`. */
@@ -23,6 +25,7 @@ export async function startLink(target: number): Promise<Link> {
   let marks: number[] = [];
   let cuts = 0;
   let isUp = true;
+  let [clients, peak] = [0, 0];
   const cut = () => {
     for (const socket of open) socket.destroy();
   };
@@ -30,6 +33,11 @@ export async function startLink(target: number): Promise<Link> {
   const server = createServer((client) => {
     client.on('error', () => {});
     if (!isUp) return void client.destroy();
+    clients += 1;
+    peak = Math.max(peak, clients);
+    client.once('close', () => {
+      clients -= 1;
+    });
     const backend = connect(target, '127.0.0.1');
     const pass = (from: Socket, to: Socket, way: keyof typeof bytes) => {
       open.add(from);
@@ -64,6 +72,9 @@ export async function startLink(target: number): Promise<Link> {
     bytes,
     get cuts() {
       return cuts;
+    },
+    get peak() {
+      return peak;
     },
     cutAt: (...totals) => {
       marks = totals;
