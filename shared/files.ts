@@ -168,8 +168,13 @@ export class FileStore {
     // Beside it, its own name would be too long where that of the file is as long as it may be.
     const written = join(this.uploads, `record-${randomUUID()}`);
     for (const folder of [this.uploads, dirname(file)]) await mkdir(folder, { recursive: true });
-    await writeFile(written, JSON.stringify(record), { flag: 'wx' });
-    await rename(written, file);
+    try {
+      await writeFile(written, JSON.stringify(record), { flag: 'wx' });
+      await rename(written, file);
+    } catch (error) {
+      await rm(written, { force: true });
+      throw error;
+    }
   }
 
   #recordFile(name: string): string {

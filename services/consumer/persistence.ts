@@ -26,7 +26,7 @@ export class FutileError extends Error {
   override readonly name = 'FutileError';
 }
 
-/** Troubles of this node's own disk. */
+/** Troubles of this node's own disk, and names that it cannot have. */
 const OF_DISK: readonly unknown[] = [
   'ENOSPC',
   'EDQUOT',
@@ -39,6 +39,11 @@ const OF_DISK: readonly unknown[] = [
   'ENOENT',
   'EISDIR',
   'ENOTDIR',
+  'ENOTEMPTY',
+  'EEXIST',
+  'ELOOP',
+  'EFBIG',
+  'ENAMETOOLONG',
 ];
 
 /** Whether another try may help: always, for a while (a refusal that a renewal would explain), or never. */

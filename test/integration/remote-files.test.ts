@@ -122,6 +122,14 @@ test('a fault of the worker’s disk is told without the paths of its machine', 
   expect((await copied({ name })).state).toBe('SUCCESS');
 });
 
+test('a file whose name is too long for its record here fails the job at once, and leaves nothing', async () => {
+  const name = 'n'.repeat(252);
+  writeFileSync(join(hosts.master.files, name), 'of the master');
+  const { state, result } = await copied({ name });
+  expect([state, result]).toEqual(['FAILURE', expect.stringContaining('ENAMETOOLONG')]);
+  expect(parts(hosts.workerFiles)).toEqual([]);
+});
+
 test.each(['copies_file', 'copies_file_isolated'])('what %s cannot make is told without the paths of its machine', async (task) => {
   const [leases, aside] = [join(hosts.workerFiles, 'fasttask/files_in_use'), join(hosts.workerFiles, 'fasttask/aside')];
   writeFileSync(join(hosts.workerFiles, 'here.txt'), 'of the worker');
