@@ -3,7 +3,7 @@
 /** GET, with `file_name`: the file's bytes, as /download gives them (ranges, conditions). */
 export const FETCH_PATH = '/nodes/file';
 
-/** HEAD: how far a delivery has come. PUT: its bytes from there on. Both with the query of `DeliveryQuery`. */
+/** HEAD: how far a delivery has come. PUT: its bytes from there on. Both with the query of a `Delivery`. */
 export const DELIVERY_PATH = '/nodes/delivery';
 
 /** Whose a fetched file is, percent-encoded; no such header: nobody's. */
