@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { createLogger } from '../../shared/logger.ts';
 import { connectRedis, disconnectRedis } from '../../shared/redis.ts';
+import { redisObstacle } from '../../shared/redis-obstacle.ts';
 import { checkRedisServer } from '../../shared/redis-server-check.ts';
 import type { Installation } from './installation.ts';
 
@@ -10,15 +11,16 @@ const PATIENCE_MS = 3000;
 /**
  * Looks at a Redis that is not this node's own before anything is started. One that does not answer is no reason not to start: the services
  * wait for it.
+ * @returns whether it answers, or is this node's own
  * @throws UnsuitableRedisError
  */
-export async function checkExternalRedis({ config, say, signal }: Pick<Installation, 'config' | 'say' | 'signal'>): Promise<void> {
-  if (config.redis.embedded) return;
+export async function checkExternalRedis({ config, say, signal }: Pick<Installation, 'config' | 'say' | 'signal'>): Promise<boolean> {
+  if (config.redis.embedded) return true;
   const log = createLogger('silent', { service: 'supervisor' });
-  let reason = 'no answer';
+  let fault: Error = new Error('no answer');
   const redis = connectRedis(config.redis, { name: 'supervisor' }, log);
-  redis.on('error', (error: Error & { lastNodeError?: Error }) => {
-    reason = (error.lastNodeError ?? error).message;
+  redis.on('error', (error: Error) => {
+    fault = error;
   });
   const late = new AbortController();
   const waiting = pause(PATIENCE_MS, false, { signal: AbortSignal.any([late.signal, signal]) }).catch(() => undefined);
@@ -26,7 +28,9 @@ export async function checkExternalRedis({ config, say, signal }: Pick<Installat
   // Told above, or too late to matter.
   checked.catch(() => {});
   try {
-    if ((await Promise.race([checked, waiting])) === false) say(`Redis cannot be reached yet (${reason}); the services go on trying`);
+    const answers = (await Promise.race([checked, waiting])) !== false;
+    if (!answers) say(`no connection to Redis yet, the services go on trying: ${redisObstacle(fault, config.redis).reason}`);
+    return answers;
   } finally {
     late.abort();
     disconnectRedis(redis);

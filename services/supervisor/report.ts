@@ -10,16 +10,19 @@ interface Facts {
   address: NodeAddress | null;
   /** Undefined when the API did not tell. */
   tasks: readonly string[] | undefined;
+  /** Left out where it is not known. */
+  redisAnswers?: boolean;
 }
 
 /** A task of the examples, with which the first call is shown. */
 const EXAMPLE = { task: 'get_circle_area', body: '{"radius":5}' };
 
 /** Says where the node is and how to use it. */
-export function report({ config, pm2, say, address, tasks }: Facts): void {
+export function report({ config, pm2, say, address, tasks, redisAnswers = true }: Facts): void {
   say(`FastTask is running (${config.nodeType})`);
   if (address === null) {
-    say(`  queue     ${config.redis.url === undefined ? `${config.redis.host}:${config.redis.port}` : 'REDIS_URL'}`);
+    const queue = config.redis.url === undefined ? `${config.redis.host}:${config.redis.port}` : 'REDIS_URL';
+    say(`  queue     ${queue}${redisAnswers ? '' : ' (no connection yet: this worker takes no jobs until there is one)'}`);
   } else {
     say(`  API       ${address.url}`);
     if (address.docs) say(`  docs      ${address.url}/docs`);

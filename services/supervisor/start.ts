@@ -25,7 +25,7 @@ export async function start(node: Installation): Promise<void> {
   const running = ours(await pm2.list());
   if (running.length === 0) await endOrphans(node);
   await checkPorts(config, running);
-  await checkExternalRedis(node);
+  const redisAnswers = await checkExternalRedis(node);
 
   const preparation = await prepare(config, environment, (dir) => ensureRedis({ dir, log: say }), say);
   const { apps } = preparation;
@@ -40,7 +40,7 @@ export async function start(node: Installation): Promise<void> {
     else await apply(node, apps, running);
     const tasks = await untilReady({ pm2, config, address, names: apps.map(({ name }) => name), signal: node.signal, deadline });
     writeRecord(config, { digest, address });
-    report({ config, pm2, say, address, tasks });
+    report({ config, pm2, say, address, tasks, redisAnswers });
   } catch (error) {
     if (running.length > 0) throw error;
     say(node.signal.aborted ? 'interrupted, stopping what was started' : 'the start failed, stopping what was started');

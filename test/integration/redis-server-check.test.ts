@@ -123,14 +123,37 @@ it('waits for a Redis that is away, and judges it then', async () => {
   }
 });
 
-it('lets `npm start` go on when Redis cannot be reached, and says why', async () => {
-  const env = {
-    NODE_TYPE: 'distributed_worker',
-    MASTER_HOST: '127.0.0.1',
-    TASK_QUEUE_PORT: String(await freePort()),
-    TASK_QUEUE_PASSWD: 'hush-hush',
-  };
-  const said: string[] = [];
-  await checkExternalRedis({ config: loadConfig(env), say: (line) => said.push(line), signal: new AbortController().signal });
-  expect(said).toEqual([expect.stringMatching(/^Redis cannot be reached yet \(connect ECONNREFUSED .*\); the services go on trying$/)]);
+describe('`npm start` goes on without Redis, and says what to mend', () => {
+  /** What it says of a master's Redis at this port. */
+  async function saidOf(port: number): Promise<string[]> {
+    const env = {
+      NODE_TYPE: 'distributed_worker',
+      MASTER_HOST: '127.0.0.1',
+      TASK_QUEUE_PORT: String(port),
+      TASK_QUEUE_PASSWD: 'hush-hush',
+    };
+    const said: string[] = [];
+    const answers = await checkExternalRedis({
+      config: loadConfig(env),
+      say: (line) => said.push(line),
+      signal: new AbortController().signal,
+    });
+    expect(answers).toBe(false);
+    return said;
+  }
+
+  it('where nothing answers', async () => {
+    expect(await saidOf(await freePort())).toEqual([
+      expect.stringMatching(/go on trying: .*ECONNREFUSED.*MASTER_HOST and TASK_QUEUE_PORT/),
+    ]);
+  });
+
+  it('where the password is another one, without the password', async () => {
+    redis = await startRedis({ kind: 'server' });
+    const said = await saidOf(redis.port);
+    expect(said).toEqual([
+      expect.stringMatching(/go on trying: .*refused the password \(WRONGPASS\): TASK_QUEUE_PASSWD must be the master’s$/),
+    ]);
+    expect(said.join()).not.toContain('hush-hush');
+  });
 });
