@@ -5,7 +5,7 @@ import { dirname, join, relative } from 'node:path';
 import { ACCOUNTS_FILE } from '../../shared/accounts.ts';
 import { codeOf } from '../../shared/errors.ts';
 import { SYSTEM_FOLDER } from '../../shared/file-name.ts';
-import { lastLines, SupervisorError } from './pm2.ts';
+import { SupervisorError } from './pm2.ts';
 
 /** Says what the archive is; its `format` changes when an older program could not read it any more. */
 export const LABEL_FILE = 'backup.json';
@@ -91,6 +91,15 @@ export function unpack(descriptor: number, folder: string): Promise<void> {
 /** GNU tar's word, in English and with exit code 1, for a file that was written to or removed meanwhile: it is packed as it was found. */
 const CHANGED = /: file changed as we read it$/;
 
+/** Its last word after any fault, which says nothing of it. */
+const CLOSING = /: (Error is not recoverable: exiting now|Exiting with failure status due to previous errors|Child returned status \d+)$/;
+
+/** The first faults that tar told of, in one line; empty when it told none. */
+function faultsIn(errors: string): string {
+  const lines = errors.split('\n').filter((line) => line.trim() !== '' && !CHANGED.test(line) && !CLOSING.test(line));
+  return [...new Set(lines)].slice(0, 2).join('; ');
+}
+
 function tar(args: readonly string[], stdio: ['ignore' | number, 'ignore' | number, 'pipe']): Promise<void> {
   return new Promise((resolve, reject) => {
     const child = spawn('env', ['LC_ALL=C', 'tar', ...args], { stdio });
@@ -107,7 +116,7 @@ function tar(args: readonly string[], stdio: ['ignore' | number, 'ignore' | numb
           .split('\n')
           .every((line) => CHANGED.test(line));
       if (code === 0 || changed) resolve();
-      else reject(new SupervisorError(`tar failed: ${lastLines(errors, 1) || (signal ?? `exit code ${code}`)}`));
+      else reject(new SupervisorError(`tar failed: ${faultsIn(errors) || (signal ?? `exit code ${code}`)}`));
     });
   });
 }

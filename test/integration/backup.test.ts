@@ -189,6 +189,8 @@ test('it refuses in one line what it cannot do, and leaves everything as it was'
   });
   expect(await listed(file('a.tar.gz'))).not.toContain('./fasttask/redis/data/appendonly.aof');
   writeFileSync(file('no-archive'), 'text');
+  const whole = readFileSync(file('a.tar.gz'));
+  writeFileSync(file('cut.tar.gz'), whole.subarray(0, whole.length / 2));
   mkdirSync(file('foreign/fasttask/conf'), { recursive: true });
   writeFileSync(file('foreign/fasttask/conf/secrets.json'), '{}');
   await run('tar', ['-czf', file('foreign.tar.gz'), '-C', file('foreign'), '.']);
@@ -206,7 +208,8 @@ test('it refuses in one line what it cannot do, and leaves everything as it was'
     [['save', file('nowhere/b')], /nowhere is no folder/],
     [['save', join(node.files, 'b.tar.gz')], /lies in FILES_DIR, which is served/],
     [['restore', file('missing')], /missing/],
-    [['restore', file('no-archive')], /tar failed: /],
+    [['restore', file('no-archive')], /tar failed: gzip: stdin: not in gzip format/],
+    [['restore', file('cut.tar.gz')], /tar failed: gzip: stdin: unexpected end of file/],
     [['restore', file('foreign.tar.gz')], /expected a backup of FastTask/],
     [['restore', file('secrets.tar.gz')], /no backup of FastTask: it has fasttask\/conf\/secrets\.json/],
     [['restore', file('later.tar.gz')], /format 2: expected 1/],
