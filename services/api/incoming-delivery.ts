@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { codeOf } from '../../shared/errors.ts';
 import { hashOfFile } from '../../shared/file-digest.ts';
-import { pathOfName } from '../../shared/file-name.ts';
+import { FileNameError, pathOfName } from '../../shared/file-name.ts';
 import type { FileStore, OpenFile } from '../../shared/files.ts';
 import { type Delivery, etagOf } from '../../shared/node-files.ts';
 import { Refusal } from './refusal.ts';
@@ -29,11 +29,12 @@ export class IncomingDelivery {
 
   /** @throws FileNameError */
   constructor(store: FileStore, delivery: Delivery) {
+    const path = pathOfName(delivery.name);
+    if (path === '')
+      throw new FileNameError('file_name_refused', 'Invalid file name: expected the name of a file, got that of the files folder');
     this.#store = store;
     this.#delivery = delivery;
-    const id = createHash('sha256')
-      .update(`${delivery.sha256} ${pathOfName(delivery.name)}`)
-      .digest('hex');
+    const id = createHash('sha256').update(`${delivery.sha256} ${path}`).digest('hex');
     this.#part = join(store.uploads, `delivery-${id}`);
   }
 
@@ -73,7 +74,7 @@ export class IncomingDelivery {
   /**
    * Writes the bytes of a request, and takes the file in when they were the last ones. What has arrived before the request breaks off is kept.
    * @param offset where its first byte belongs
-   * @throws Refusal 412 for an offset beyond what has arrived, bytes too many, or another digest; then nothing is kept
+   * @throws Refusal 412 for an offset beyond what has arrived, bytes too many, or another digest: then nothing is kept; 408 for a silent sender
    */
   async take(request: IncomingMessage, offset: number): Promise<void> {
     const { size } = this.#delivery;
@@ -86,8 +87,9 @@ export class IncomingDelivery {
     try {
       if ((await this.#write(request, part, offset, hash)) < size) return;
     } catch (error) {
-      // A disk that is full is not to stay so.
-      if (codeOf(error) === 'ENOSPC' || codeOf(error) === 'EDQUOT' || error instanceof Refusal) await rm(this.#part, { force: true });
+      // A disk that is full is not to stay so, and of what does not fit nothing is worth keeping.
+      const unfit = error instanceof Refusal && error.code === 'precondition_failed';
+      if (codeOf(error) === 'ENOSPC' || codeOf(error) === 'EDQUOT' || unfit) await rm(this.#part, { force: true });
       throw error;
     } finally {
       await part.close().catch(() => {});
@@ -98,7 +100,7 @@ export class IncomingDelivery {
   /** @returns where the next byte belongs */
   async #write(request: IncomingMessage, part: FileHandle, offset: number, hash: Hash): Promise<number> {
     const { size } = this.#delivery;
-    const idle = setTimeout(() => request.destroy(), IDLE_MS);
+    const idle = setTimeout(() => request.destroy(new Refusal('body_slow', `No byte came for ${IDLE_MS / 1000} s`)), IDLE_MS);
     let end = offset;
     try {
       await pipeline(

@@ -125,7 +125,22 @@ test('a delivery that is refused while its bytes come keeps nobody waiting on it
   }
 });
 
-test.each([['../x'], ['fasttask/conf/x'], ['/etc/x']])('nothing is delivered as %s', async (name) => {
+test('a sender that falls silent is cut off, which is no fault of this server, and what came is kept', async () => {
+  const delivery = deliveryOf('silent.txt', 'whole');
+  const failed = () => node.process.log.filter(({ event }) => event === 'request.failed');
+  const before = failed().length;
+  await new Promise<void>((resolve) => {
+    const headers = { authorization: `FastTask-Node ${credential}`, 'fasttask-offset': '0', 'content-length': '5' };
+    const options = { port: node.port, method: 'PUT', path: deliveryPath(delivery), headers, rejectUnauthorized: false };
+    const sending = request(options).on('error', () => {});
+    sending.once('close', resolve).write('who');
+  });
+  expect((await ask('HEAD', deliveryPath(delivery))).headers['fasttask-offset']).toBe('3');
+  expect(failed().slice(before)).toEqual([]);
+  expect((await put(delivery, 3, 'le')).headers['fasttask-offset']).toBe('5');
+}, 60_000);
+
+test.each([[''], ['.'], ['../x'], ['fasttask/conf/x'], ['/etc/x']])('nothing is delivered as %s', async (name) => {
   expect([400, 403]).toContain((await put(deliveryOf(name, 'x'), 0, 'x')).status);
 });
 
