@@ -9,10 +9,14 @@ import type { Redis } from './redis.ts';
 /** Results longer than this are not put into the message: the waiting process reads them from the job. */
 const INLINE_LENGTH = 64 * 1024;
 
+/** What is told of the end of a job. */
+export function replyMessage(id: string, { state, resultJson }: JobView): string {
+  return JSON.stringify(resultJson.length > INLINE_LENGTH ? [id] : [id, state, resultJson]);
+}
+
 /** Tells the process that listens on `channel` how a job ended. */
 export async function publishReply(redis: Redis, channel: string, id: string, view: JobView): Promise<void> {
-  const message = view.resultJson.length > INLINE_LENGTH ? [id] : [id, view.state, view.resultJson];
-  await redis.publish(channel, JSON.stringify(message));
+  await redis.publish(channel, replyMessage(id, view));
 }
 
 type Wake = (view: JobView | undefined) => void;

@@ -9,10 +9,11 @@ import type { ConsumerStatus } from '../../shared/presence.ts';
 import { PACKAGE_VERSION, PROTOCOL } from '../../shared/protocol.ts';
 import { connectListener, isCluster, type Redis } from '../../shared/redis.ts';
 import { type PublishOutcome, publishTask, type TaskDescriptor } from '../../shared/registry.ts';
+import type { Claim } from './claim.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { FileLeases } from './file-leases.ts';
 import { JobMessages } from './job-messages.ts';
-import { type Claim, Lane } from './lane.ts';
+import { Lane } from './lane.ts';
 import { MasterApi } from './master-api.ts';
 import { ProcessPool } from './process-pool.ts';
 import { Processor } from './processor.ts';
@@ -137,7 +138,7 @@ export class Consumer {
         connection: connectListener(config.redis, { name: `${this.name}:wait` }, log),
       })),
       log,
-      execute: (claim, mayFetchNext) => this.#processor.execute(claim, mayFetchNext),
+      execute: (claim, free) => this.#processor.execute(claim, free),
     });
     const subscriber = connectListener(config.redis, { name: `${this.name}:revokes` }, log);
     this.#revokes = new RevokeListener(subscriber, prefix, (id) => this.#processor.revoke(id));

@@ -1,16 +1,31 @@
-/** Fills free slots from lanes: never more running jobs than slots, lanes in turn, no polling. The lanes' markers wake it. */
+/**
+ * Fills free slots from lanes: never more running jobs than slots, lanes in turn, no polling. The lanes' markers wake it. What ends in a
+ * moment is written with one script for each lane, and that script takes the next jobs. Where jobs are short, a few are taken ahead.
+ */
 import { randomUUID } from 'node:crypto';
 import { messageOf } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/logger.ts';
 import type { Redis } from '../../shared/redis.ts';
-import type { Claim, Lane } from './lane.ts';
+import type { Claim } from './claim.ts';
+import type { Lane } from './lane.ts';
 import { type Listening, MarkerListener } from './marker-listener.ts';
+import { ParkedJobs, roomAhead } from './parked-jobs.ts';
 
 /** While one lane keeps all slots busy: how often the others are asked for work, in milliseconds. */
 const PROBE_MS = 20;
 
-/** Pause after a fetch that Redis refused, in milliseconds. */
+/** Pause after an exchange that Redis refused, in milliseconds. */
 const REFUSED_PAUSE_MS = 200;
+
+/** For how long a lane may go on taking jobs while others have work, too, in milliseconds: a job at least. */
+const TURN_MS = 5;
+
+/** While jobs taken ahead keep the slots busy, ends are gathered for so long, in milliseconds, or until there are so many. */
+const GATHER_MS = 1;
+const ENOUGH_ENDS = 16;
+
+/** After so many milliseconds without an answer other lanes are asked for what an exchange was to bring: its shard may be gone. */
+const SLOW_MS = 250;
 
 export interface DispatcherOptions {
   lanes: readonly Lane[];
@@ -19,11 +34,17 @@ export interface DispatcherOptions {
   /** What it is woken by; together they are all lanes. */
   listeners: readonly Listening[];
   log: Logger;
-  /**
-   * Runs a job to its end. `mayFetchNext()` says whether the completion may take the lane's next job with it; what it took
-   * is returned and run in the same slot.
-   */
-  execute: (claim: Claim, mayFetchNext: () => boolean) => Promise<Claim | undefined>;
+  /** Runs a job to its end, and calls `free` as soon as the job's slot may be used again: its end may still have to be written. */
+  execute: (claim: Claim, free: () => void) => Promise<void>;
+}
+
+/** An exchange that Redis has not answered yet. */
+interface UnderWay {
+  /** It was sent to ask for work, and not because something had ended. */
+  asks: boolean;
+  wanted: number;
+  /** By `performance.now()`. */
+  since: number;
 }
 
 export class Dispatcher {
@@ -31,17 +52,24 @@ export class Dispatcher {
   readonly #lanes: readonly Lane[];
   readonly #listeners: readonly MarkerListener[];
   readonly #instance = randomUUID().slice(0, 8);
+  readonly #parked: ParkedJobs;
   #free: number;
+  readonly #underWay = new Set<UnderWay>();
   #turn = 0;
-  #tokens = 0;
+  #exchanges = 0;
   #stopping = false;
   #busy = new Set<Promise<void>>();
+  /** Lanes whose next exchange is arranged: a little later, or at the end of this turn of the event loop. */
+  readonly #gathering = new Map<Lane, NodeJS.Timeout | 'now'>();
+  /** Until when a lane may go on while others have work, by `performance.now()`. */
+  readonly #turnEnds = new Map<Lane, number>();
   #probedAt = 0;
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
     this.#lanes = options.lanes;
     this.#free = options.slots;
+    this.#parked = new ParkedJobs((claims) => this.#handBack(claims));
     this.#listeners = options.listeners.map(
       (listening) =>
         new MarkerListener({
@@ -51,7 +79,10 @@ export class Dispatcher {
           log: options.log,
         }),
     );
-    for (const lane of this.#lanes) lane.onDue = () => this.#onDue(lane);
+    for (const lane of this.#lanes) {
+      lane.onDue = () => this.#onDue(lane);
+      lane.onEnd = () => this.#gather(lane);
+    }
   }
 
   /** Whether every slot is taken. */
@@ -74,33 +105,55 @@ export class Dispatcher {
     this.#pump();
   }
 
-  /** Takes nothing new. Resolves when no fetch is under way; jobs already taken go on. Safe to call twice. */
+  /** Takes nothing new. Resolves when nobody listens any more; jobs already taken go on. Safe to call twice. */
   async stop(): Promise<void> {
     this.#stopping = true;
+    this.#parked.handBackAll();
     await Promise.all(this.#listeners.map((listener) => listener.stop()));
   }
 
-  /** Resolves when no job runs and none is being fetched. */
+  /** Resolves when no job runs and none is being taken. */
   async drained(): Promise<void> {
     while (this.#busy.size > 0) await Promise.all(this.#busy);
   }
 
+  /** Keeps a piece of work in mind until it is over. It must not reject. */
+  #track(work: Promise<void>): void {
+    const tracked = work.finally(() => this.#busy.delete(tracked));
+    this.#busy.add(tracked);
+  }
+
   #pump(): void {
-    while (this.#free > 0 && !this.#stopping) {
-      const lane = this.#nextLane();
-      if (lane === undefined) break;
-      this.#free -= 1;
-      const slot = this.#fill(lane).finally(() => this.#busy.delete(slot));
-      this.#busy.add(slot);
+    while (this.#free > 0) {
+      const claim = this.#parked.next();
+      if (claim === undefined) break;
+      this.#track(this.#run(claim));
     }
+    if (this.#stopping) return;
+    // A lane is asked for all that there is room for, so one at a time is enough.
+    const lane = this.#expected().some(({ asks }) => asks) || this.#room() <= 0 ? undefined : this.#nextLane();
+    if (lane !== undefined) this.#ask(lane);
     if (this.#free > 0) for (const listener of this.#listeners) listener.resume();
   }
 
-  /** The next lane in turn that may have work and is not being asked already. */
+  /** How many jobs could be run at once beside those that are here or on their way. */
+  #room(): number {
+    const postponed = this.#lanes.reduce((sum, lane) => sum + lane.postponed, 0);
+    const asked = this.#expected().reduce((sum, { wanted }) => sum + wanted, 0);
+    return this.#free - this.#parked.size - asked - postponed;
+  }
+
+  /** The exchanges under way that will soon be answered. */
+  #expected(): UnderWay[] {
+    const now = performance.now();
+    return [...this.#underWay].filter(({ since }) => now - since < SLOW_MS);
+  }
+
+  /** The next lane in turn that may have work. */
   #nextLane(): Lane | undefined {
     for (let step = 0; step < this.#lanes.length; step += 1) {
       const lane = this.#lanes[(this.#turn + step) % this.#lanes.length];
-      if (lane?.mayHaveWork && lane.fetching < lane.width) {
+      if (lane?.mayHaveWork) {
         this.#turn = (this.#turn + step + 1) % this.#lanes.length;
         return lane;
       }
@@ -108,44 +161,93 @@ export class Dispatcher {
     return undefined;
   }
 
-  /** One slot: fetches a job of the lane and runs it, and those that its completion brings along. */
-  async #fill(lane: Lane): Promise<void> {
-    let claim = await this.#fetch(lane);
-    const hasRun = claim !== undefined;
-    while (claim !== undefined) {
-      const { id } = claim;
-      claim = await this.#options
-        .execute(claim, () => this.#mayFetchNext(lane))
-        .catch((error: unknown) => {
-          this.#options.log.error({ task: lane.name, jobId: id, reason: messageOf(error) }, 'job.processing_failed');
-          return undefined;
-        });
+  async #run(claim: Claim): Promise<void> {
+    const { lane, id } = claim;
+    this.#free -= 1;
+    let freed = false;
+    const free = () => {
+      if (freed) return;
+      freed = true;
+      this.#free += 1;
+      this.#pump();
+    };
+    try {
+      await this.#options.execute(claim, free);
+    } catch (error) {
+      this.#options.log.error({ task: lane.name, jobId: id, reason: messageOf(error) }, 'job.processing_failed');
     }
-    this.#free += 1;
+    free();
     // The end of a job may let another of a limited task run: here, or where there is a free slot.
-    if (hasRun && lane.task.concurrency !== undefined && !lane.mayHaveWork) {
+    if (lane.task.concurrency !== undefined && !lane.mayHaveWork) {
       lane.wake();
       this.#handOn(lane);
+      this.#pump();
     }
+  }
+
+  #ask(lane: Lane): void {
+    this.#turnEnds.set(lane, performance.now() + TURN_MS);
+    const slow = setTimeout(() => this.#pump(), SLOW_MS);
+    this.#track(this.#exchange(lane, true).finally(() => clearTimeout(slow)));
+  }
+
+  /** Arranges the exchange that writes the lane's ends: with what else this turn of the event loop brings, or a little later. */
+  #gather(lane: Lane): void {
+    const arranged = this.#gathering.get(lane);
+    if (arranged === 'now' || (arranged !== undefined && lane.endsWaiting < ENOUGH_ENDS)) return;
+    clearTimeout(arranged);
+    const exchange = () => {
+      this.#gathering.delete(lane);
+      this.#track(this.#exchange(lane, false));
+    };
+    if (this.#parked.size > 0 && lane.endsWaiting < ENOUGH_ENDS) {
+      this.#gathering.set(lane, setTimeout(exchange, GATHER_MS));
+    } else {
+      this.#gathering.set(lane, 'now');
+      setImmediate(exchange);
+    }
+  }
+
+  /** How many jobs of a lane its next exchange asks for. */
+  #wanted(lane: Lane): number {
+    if (this.#stopping || !lane.mayHaveWork) return 0;
+    const othersWait = this.#lanes.some((other) => other !== lane && other.mayHaveWork);
+    if (othersWait && performance.now() >= (this.#turnEnds.get(lane) ?? 0)) return 0;
+    if (!othersWait && this.full && performance.now() - this.#probedAt >= PROBE_MS) void this.#probe(lane);
+    return Math.max(0, this.#room() + roomAhead(lane, this.#options.slots));
+  }
+
+  /** Writes the ends of a lane and takes jobs of it. */
+  async #exchange(lane: Lane, asks: boolean): Promise<void> {
+    const wanted = this.#wanted(lane);
+    if (wanted === 0 && lane.endsWaiting === 0) return;
+    const underWay = { asks, wanted, since: performance.now() };
+    this.#underWay.add(underWay);
+    this.#exchanges += 1;
+    try {
+      this.#parked.add(await lane.exchange(`${this.#instance}:${this.#exchanges}`, wanted));
+      if (this.#stopping) this.#parked.handBackAll();
+    } catch (error) {
+      // Whose ends these were tells so, and tries again.
+      this.#options.log.warn({ task: lane.name, reason: messageOf(error) }, 'job.exchange_failed');
+      lane.mayHaveWork = false;
+      lane.wakeAt(Date.now() + REFUSED_PAUSE_MS);
+    }
+    this.#underWay.delete(underWay);
     this.#pump();
   }
 
-  async #fetch(lane: Lane): Promise<Claim | undefined> {
-    lane.fetching += 1;
-    this.#tokens += 1;
-    try {
-      const claim = await lane.fetch(`${this.#instance}:${this.#tokens}`);
-      lane.width = claim === undefined ? 1 : Math.min(lane.width * 2, this.#options.slots);
-      return claim;
-    } catch (error) {
-      this.#options.log.warn({ task: lane.name, reason: messageOf(error) }, 'job.fetch_failed');
-      lane.mayHaveWork = false;
-      lane.wakeAt(Date.now() + REFUSED_PAUSE_MS);
-      return undefined;
-    } finally {
-      lane.fetching -= 1;
-      // A success may mean that there is more: other free slots need not wait for this job's end.
-      queueMicrotask(() => this.#pump());
+  /** Jobs were taken ahead that do not come to run soon: whoever has a free slot may have them. */
+  #handBack(claims: readonly Claim[]): void {
+    for (const claim of claims) {
+      claim.lane.usualMs = Number.POSITIVE_INFINITY;
+      claim.lane.wake();
+      this.#track(
+        claim.lane.handBack(claim).then(
+          () => {},
+          (error: unknown) => this.#options.log.warn({ jobId: claim.id, reason: messageOf(error) }, 'job.not_handed_back'),
+        ),
+      );
     }
   }
 
@@ -164,13 +266,6 @@ export class Dispatcher {
     lane.wake();
     if (this.full || this.#stopping) this.#handOn(lane);
     else this.#pump();
-  }
-
-  /** A completion may bring the next job of its lane along, unless another lane has work: lanes take turns. */
-  #mayFetchNext(lane: Lane): boolean {
-    if (this.#stopping || this.#lanes.some((other) => other !== lane && other.mayHaveWork)) return false;
-    if (this.full && Date.now() - this.#probedAt >= PROBE_MS) void this.#probe(lane);
-    return true;
   }
 
   /** With all slots taken nobody listens for markers, so the other lanes' are looked at. */

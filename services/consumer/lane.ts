@@ -1,15 +1,14 @@
-/** A lane: this consumer's view of one task's queue. With dispatcher.ts, all that knows BullMQ's Worker. */
+/** A lane: this consumer's view of one task's queue. With claim.ts, all that knows BullMQ's Worker. */
 import { setTimeout as pause } from 'node:timers/promises';
-import { createRedisBackend, Job, type JobJson, UnrecoverableError, Worker } from 'bullmq';
+import { createRedisBackend, UnrecoverableError, Worker } from 'bullmq';
 import { messageOf } from '../../shared/errors.ts';
 import { taskKeys } from '../../shared/job-scripts.ts';
-import type { JobData } from '../../shared/jobs.ts';
 import type { Logger } from '../../shared/logger.ts';
 import { isUnavailable, type Redis } from '../../shared/redis.ts';
+import { script } from '../../shared/script.ts';
+import { Claim } from './claim.ts';
+import { type End, exchangeJobs } from './exchange-jobs.ts';
 import type { LoadedTask } from './task-files.ts';
-
-/** A job that is locked by this consumer. */
-export type ClaimedJob = Job<JobData>;
 
 /** For how long a lock holds, and how often a dead consumer's jobs are looked for: a lost job runs again within 15 s. */
 export const LOCK_MS = 8000;
@@ -26,15 +25,20 @@ const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 2000;
 
 // KEYS job · ARGV 1 for a suspect. The job has not started, as far as anybody may see; BullMQ's own count of lost consumers makes a suspect.
-const UNSTART = `
+const unstart = script(
+  'unstart',
+  `
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 redis.call('HINCRBY', KEYS[1], 'ats', -1)
 if ARGV[1] == '1' then redis.call('HINCRBY', KEYS[1], 'stc', 1) end
 return 1
-`;
+`,
+);
 
 // KEYS stalled, locks · ARGV duration (ms), then id and token of each. BullMQ's own script writes the lock anew, which a full Redis refuses.
-const RENEW = `
+const renewLocks = script(
+  'renew-locks',
+  `
 local lost = {}
 for index = 2, #KEYS do
   local id, token = ARGV[2 * index - 2], ARGV[2 * index - 1]
@@ -46,7 +50,8 @@ for index = 2, #KEYS do
   end
 end
 return lost
-`;
+`,
+);
 
 export interface LaneOptions {
   task: LoadedTask;
@@ -57,14 +62,10 @@ export interface LaneOptions {
   log: Logger;
 }
 
-/** A job taken by this consumer; `token` is its lock. */
-export interface Claim {
-  lane: Lane;
-  job: ClaimedJob;
-  id: string;
-  token: string;
-  /** It may be what killed a consumer or a thread: it runs in a process of its own. */
-  suspect: boolean;
+/** An end that waits for the next exchange. */
+interface WaitingEnd extends End {
+  resolve: (owned: boolean) => void;
+  reject: (error: unknown) => void;
 }
 
 export class Lane {
@@ -74,11 +75,15 @@ export class Lane {
   mayHaveWork = true;
   /** Counts wake-ups, so that a fetch that was under way when one came does not clear it. */
   wakes = 0;
-  /** Fetches under way, and how many may be: doubled by a success, one again after a fetch in vain. */
-  fetching = 0;
-  width = 1;
+  /** How long a job of the task runs here at the most, as of late, in milliseconds. Unknown jobs are not taken ahead. */
+  usualMs = Number.POSITIVE_INFINITY;
+  /** Jobs that have ended, and whose end Redis has refused so far. */
+  postponed = 0;
   /** Called when a job that was due later is due; the dispatcher sets it. */
   onDue: () => void = () => {};
+  /** Called when an end waits for the next exchange; the dispatcher sets it. */
+  onEnd: () => void = () => {};
+  readonly #ends: WaitingEnd[] = [];
   readonly #worker: Worker;
   readonly #redis: Redis;
   readonly #prefix: string;
@@ -131,24 +136,29 @@ export class Lane {
     this.wakes += 1;
   }
 
-  /** Takes the next job, or none. A job that is due later wakes the lane then. */
-  async fetch(token: string): Promise<Claim | undefined> {
-    const wakes = this.wakes;
-    return this.#claim(await this.#worker.getBackend().moveToActive(token, this.#stamp), token, wakes);
+  /** Ends that wait for the next exchange. */
+  get endsWaiting(): number {
+    return this.#ends.length;
   }
 
-  /** The claim behind what a fetch or a completion returned: the job, its id, a rate limit (not used), when the next is due. */
-  #claim([data, id, , delayUntil]: unknown[], token: string, wakes: number): Claim | undefined {
-    if (!isJobJson(data) || typeof id !== 'string') {
-      if (this.wakes === wakes) this.mayHaveWork = false;
-      if (typeof delayUntil === 'number' && delayUntil > 0) this.wakeAt(delayUntil);
-      return undefined;
+  /**
+   * Writes down the ends that wait and takes at most so many jobs, in one step. A job that is due later wakes the lane then.
+   * @param token unlike that of any other exchange: the lock of the jobs taken
+   */
+  async exchange(token: string, wanted: number): Promise<Claim[]> {
+    const ends = this.#ends.splice(0);
+    const wakes = this.wakes;
+    try {
+      const taking = { wanted, token, lockMs: LOCK_MS, stamp: this.#stamp };
+      const { owned, taken, due } = await exchangeJobs(this.#redis, this.#prefix, this.name, ends, taking);
+      for (const [index, end] of ends.entries()) end.resolve(owned[index] === true);
+      if (taken.length < wanted && this.wakes === wakes) this.mayHaveWork = false;
+      if (due !== undefined) this.wakeAt(due);
+      return taken.map(({ id, fields }) => new Claim(this, id, token, fields));
+    } catch (error) {
+      for (const end of ends) end.reject(error);
+      throw error;
     }
-    const job: ClaimedJob = Job.fromJSON(this.#worker, data, id);
-    job.token = token;
-    // A lost run is counted as started and never as ended; without this the job would look started at every retry.
-    if (job.stalledCounter > 0) this.#redis.hset(taskKeys(this.#prefix, this.name).job(id), 'ats', job.attemptsMade + 1).catch(() => {});
-    return { lane: this, job, id, token, suspect: job.stalledCounter > 0 };
   }
 
   /** Wakes the lane at a time (milliseconds since 1970); the earliest one asked for holds. */
@@ -167,17 +177,19 @@ export class Lane {
   }
 
   /**
-   * Ends a job with its result.
-   * @param json the result as JSON text
-   * @param fetchNext take the lane's next job in the same step
-   * @returns the next claim, none, or 'refused' when the job is not this consumer's any more
+   * Ends a job with its result, in the next exchange. False when the job is not this consumer's any more.
+   * @param end its result as JSON text, who asked for it, and what they are told
    */
-  async complete(claim: Claim, json: string, fetchNext: boolean): Promise<Claim | undefined | 'refused'> {
-    return await this.#unlessRefused(claim, async () => {
-      const wakes = this.wakes;
-      const next = await claim.job.moveToCompleted(json, claim.token, fetchNext);
-      return Array.isArray(next) ? this.#claim(next, claim.token, wakes) : undefined;
-    });
+  async complete(claim: Claim, end: Pick<End, 'json' | 'replyTo' | 'message'>): Promise<boolean> {
+    const { id, token } = claim;
+    const write = () =>
+      new Promise<boolean>((resolve, reject) => {
+        this.#ends.push({ ...end, id, token, resolve, reject });
+        this.onEnd();
+      });
+    const written = await this.#unlessRefused(claim, write);
+    if (written === false) this.#log.info({ task: this.name, jobId: id, reason: 'not owned any more' }, 'job.write_refused');
+    return written === true;
   }
 
   /** Ends a job as failed, or lets BullMQ schedule its next try. False when the job is not this consumer's any more. */
@@ -185,7 +197,7 @@ export class Lane {
     const error = retryable ? new Error(text) : new UnrecoverableError(text);
     // The text holds the task's frames; BullMQ would keep ours beside it.
     error.stack = '';
-    const written = await this.#unlessRefused(claim, () => claim.job.moveToFailed(error, claim.token, false));
+    const written = await this.#unlessRefused(claim, () => claim.toBullmq(this.#worker).moveToFailed(error, claim.token, false));
     return written !== 'refused';
   }
 
@@ -195,9 +207,9 @@ export class Lane {
    */
   async handBack(claim: Claim, suspect = false): Promise<boolean> {
     const key = taskKeys(this.#prefix, this.name).job(claim.id);
-    const written = await this.#unlessRefused(claim, () => claim.job.moveToWait(claim.token));
+    const written = await this.#unlessRefused(claim, () => claim.toBullmq(this.#worker).moveToWait(claim.token));
     if (written === 'refused') return false;
-    await this.#redis.eval(UNSTART, 1, key, suspect ? 1 : 0);
+    await unstart(this.#redis, [key], [suspect ? 1 : 0]);
     return true;
   }
 
@@ -214,7 +226,9 @@ export class Lane {
         }
         if (!isUnavailable(error)) throw error;
         this.#log.warn(fields, 'job.write_postponed');
+        this.postponed += 1;
         await pause(pauseMs);
+        this.postponed -= 1;
       }
     }
   }
@@ -224,9 +238,10 @@ export class Lane {
     const keys = taskKeys(this.#prefix, this.name);
     const locks = claims.map(({ id }) => `${keys.job(id)}:lock`);
     const pairs = claims.flatMap(({ id, token }) => [id, token]);
-    const lost: unknown = await this.#redis.eval(RENEW, locks.length + 1, keys.stalled, ...locks, LOCK_MS, ...pairs);
+    const lost = await renewLocks(this.#redis, [keys.stalled, ...locks], [LOCK_MS, ...pairs]);
     return Array.isArray(lost) ? lost.map(String) : [];
   }
+
   /** Removes at most `limit` jobs of a final state that ended more than `ageMs` ago. @returns how many */
   async clean(ageMs: number, limit: number, state: 'completed' | 'failed'): Promise<number> {
     return (await this.#worker.getBackend().cleanJobsByState(state, Date.now() - ageMs, limit)).length;
@@ -237,8 +252,4 @@ export class Lane {
     clearTimeout(this.#delayTimer);
     await this.#worker.close(true);
   }
-}
-
-function isJobJson(value: unknown): value is JobJson {
-  return typeof value === 'object' && value !== null;
 }

@@ -1,7 +1,7 @@
 /** Places of keyed concurrency, as a running job holds them. */
 import { givePlaceBack, type PlaceOutcome, type ScriptTarget, takePlace } from '../../shared/job-scripts.ts';
 import type { Redis } from '../../shared/redis.ts';
-import type { Claim } from './lane.ts';
+import type { Claim } from './claim.ts';
 
 /** A place is kept this long without a renewal, in milliseconds; shorter where the caller asks for less, never below SHORTEST. */
 const LONGEST_LEASE_MS = 30_000;

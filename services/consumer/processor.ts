@@ -5,10 +5,11 @@ import { dropRevokedJob } from '../../shared/job-scripts.ts';
 import { type JobView, REVOKED_WAITING } from '../../shared/job-state.ts';
 import type { Logger } from '../../shared/logger.ts';
 import type { Redis } from '../../shared/redis.ts';
-import { publishReply } from '../../shared/replies.ts';
+import { publishReply, replyMessage } from '../../shared/replies.ts';
 import { failureOf, isRetried } from './failure.ts';
-import type { Claim } from './lane.ts';
+import type { Claim } from './claim.ts';
 import { LONGEST_TIMER_MS, watchLimits } from './limits.ts';
+import { usualAfter } from './parked-jobs.ts';
 import { Places } from './places.ts';
 import type { RunEnd, RunPlace } from './run.ts';
 import { RunningJob, type StopCause } from './running-job.ts';
@@ -51,16 +52,17 @@ export class Processor {
     this.#places = new Places(options.redis, options.prefix);
   }
 
-  /** Runs a claimed job to its end. Returns the next claim when the completion brought one along. */
-  async execute(claim: Claim, mayFetchNext: () => boolean): Promise<Claim | undefined> {
+  /** Runs a claimed job to its end. `free` is called as soon as its slot may be used again. */
+  async execute(claim: Claim, free: () => void): Promise<void> {
     if (claim.job.deferredFailure !== undefined) return await this.#endUnstarted(claim, claim.job.deferredFailure);
-    if ((await this.#places.take(claim)) !== 'taken') return undefined;
+    if ((await this.#places.take(claim)) !== 'taken') return;
     try {
       await this.#endEarlierRun(claim.id);
-      if (this.#revoked.delete(claim.id)) return undefined;
+      if (this.#revoked.delete(claim.id)) return;
       const job = this.#start(claim);
       const end = await this.#underLimits(job);
-      return await this.#finish(job, end, mayFetchNext);
+      free();
+      await this.#finish(job, end);
     } finally {
       this.#forget(claim);
       await this.#giveBack(claim);
@@ -95,7 +97,7 @@ export class Processor {
   }
 
   /** A job that must not run: revoked while it waited, or its consumers died too often. */
-  async #endUnstarted(claim: Claim, mark: string): Promise<undefined> {
+  async #endUnstarted(claim: Claim, mark: string): Promise<void> {
     if (mark === REVOKED_WAITING) {
       const { redis, prefix, log } = this.#options;
       await dropRevokedJob({ redis, prefix, task: claim.lane.name, id: claim.id }, claim.token);
@@ -136,6 +138,7 @@ export class Processor {
       return 'json' in end && end.files !== undefined && job.stopCause === undefined ? await this.#deliver(job, end, end.files) : end;
     } finally {
       job.ended();
+      job.claim.lane.usualMs = usualAfter(job.claim.lane.usualMs, job.ranMs);
     }
   }
 
@@ -154,17 +157,16 @@ export class Processor {
   }
 
   /** Writes down how a job ended: the one place where that is decided. */
-  async #finish(job: RunningJob, end: RunEnd, mayFetchNext: () => boolean): Promise<Claim | undefined> {
+  async #finish(job: RunningJob, end: RunEnd): Promise<void> {
     const { claim, stopCause } = job;
     const { log } = this.#options;
     const fields = fieldsOf(job);
     if (stopCause === 'revoked') log.info(fields, 'job.terminated');
     else if (stopCause === 'lost') log.warn(fields, 'job.lost');
-    else if ('json' in end) return await this.#complete(claim, end.json, fields, mayFetchNext);
+    else if ('json' in end) await this.#complete(job, end.json, fields);
     else if (stopCause === 'handed_back') await this.#handBack(claim, false, fields);
     else if ('innocent' in end) await this.#handBack(claim, end.suspect, fields);
     else await this.#fail(claim, failureOf(job, end), fields);
-    return undefined;
   }
 
   /**
@@ -172,7 +174,7 @@ export class Processor {
    * the thread.
    */
   async finishStuck(job: RunningJob): Promise<void> {
-    await this.#finish(job, { ended: 'held by a native call' }, () => false);
+    await this.#finish(job, { ended: 'held by a native call' });
     this.#forget(job.claim);
     await this.#giveBack(job.claim);
   }
@@ -185,17 +187,16 @@ export class Processor {
     this.done.set(claim.lane.name, (this.done.get(claim.lane.name) ?? 0) + 1);
   }
 
-  async #complete(claim: Claim, json: string, fields: object, mayFetchNext: () => boolean): Promise<Claim | undefined> {
-    const next = await claim.lane.complete(claim, json, mayFetchNext());
-    if (next === 'refused') return undefined;
-    this.#options.log.debug(fields, 'job.completed');
-    this.#reply(claim, { state: 'SUCCESS', resultJson: json });
-    return next;
+  async #complete({ claim }: RunningJob, json: string, fields: object): Promise<void> {
+    const view: JobView = { state: 'SUCCESS', resultJson: json };
+    const { replyTo = '' } = claim.job.data;
+    const message = replyTo === '' ? '' : replyMessage(claim.id, view);
+    if (await claim.lane.complete(claim, { json, replyTo, message })) this.#options.log.debug(fields, 'job.completed');
   }
 
   async #fail(claim: Claim, error: PlainError, fields: object = { task: claim.lane.name, jobId: claim.id }): Promise<void> {
     const retryable = isRetried(error.kind, claim.lane.task);
-    const again = retryable && claim.job.attemptsMade + 1 < (claim.job.opts.attempts ?? 1);
+    const again = retryable && claim.job.attemptsMade + 1 < claim.attempts;
     if (!(await claim.lane.fail(claim, error.text, retryable))) return;
     this.#options.log.info({ ...fields, reason: error.text.split('\n')[0] }, again ? 'job.retried' : 'job.failed');
     if (!again) this.#reply(claim, { state: 'FAILURE', resultJson: JSON.stringify(error.text) });

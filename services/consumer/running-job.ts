@@ -1,4 +1,4 @@
-import type { Claim } from './lane.ts';
+import type { Claim } from './claim.ts';
 import type { LimitSeconds } from './limits.ts';
 import type { Run } from './run.ts';
 import { Request } from './slots.ts';
@@ -53,9 +53,14 @@ export class RunningJob {
     return this.#stopCause;
   }
 
-  /** Milliseconds from the hand-over until the end, or until now. */
+  /** Whole milliseconds from the hand-over until the end, or until now. */
   get durationMs(): number {
-    return Math.round(this.#durationMs ?? performance.now() - this.#startedAt);
+    return Math.round(this.ranMs);
+  }
+
+  /** The same, exactly. */
+  get ranMs(): number {
+    return this.#durationMs ?? performance.now() - this.#startedAt;
   }
 
   /**
