@@ -111,6 +111,8 @@ export class Consumer {
     });
     this.#processor = new Processor({
       threads: this.#threads,
+      // Where many jobs share a thread they run at the same time anyway; and who set how many a thread may run, means it.
+      chains: config.consumer.pool === 'threads' && config.consumer.minThreadMs > 0,
       processes: this.#processes,
       graceMs: (cause, claim) => this.#graceMs(cause, claim),
       redis,
@@ -138,7 +140,8 @@ export class Consumer {
         connection: connectListener(config.redis, { name: `${this.name}:wait` }, log),
       })),
       log,
-      execute: (claim, free) => this.#processor.execute(claim, free),
+      execute: (claims, free) => this.#processor.execute(claims, free),
+      mayFollow: (claim, first) => this.#processor.mayFollow(claim, first),
     });
     const subscriber = connectListener(config.redis, { name: `${this.name}:revokes` }, log);
     this.#revokes = new RevokeListener(subscriber, prefix, (id) => this.#processor.revoke(id));

@@ -9,7 +9,7 @@ import type { Redis } from '../../shared/redis.ts';
 import type { Claim } from './claim.ts';
 import type { Lane } from './lane.ts';
 import { type Listening, MarkerListener } from './marker-listener.ts';
-import { ParkedJobs, roomAhead } from './parked-jobs.ts';
+import { chainLength, ParkedJobs, roomAhead } from './parked-jobs.ts';
 
 /** While one lane keeps all slots busy: how often the others are asked for work, in milliseconds. */
 const PROBE_MS = 20;
@@ -34,8 +34,10 @@ export interface DispatcherOptions {
   /** What it is woken by; together they are all lanes. */
   listeners: readonly Listening[];
   log: Logger;
-  /** Runs a job to its end, and calls `free` as soon as the job's slot may be used again: its end may still have to be written. */
-  execute: (claim: Claim, free: () => void) => Promise<void>;
+  /** Runs a job, or several one after another, to the end, and calls `free` as soon as the slot may be used again: ends may still have to be written. */
+  execute: (claims: readonly [Claim, ...Claim[]], free: () => void) => Promise<void>;
+  /** Whether a job may run behind another in one slot, given to the thread together. */
+  mayFollow: (claim: Claim, first: Claim) => boolean;
 }
 
 /** An exchange that Redis has not answered yet. */
@@ -125,15 +127,21 @@ export class Dispatcher {
 
   #pump(): void {
     while (this.#free > 0) {
-      const claim = this.#parked.next();
-      if (claim === undefined) break;
-      this.#track(this.#run(claim));
+      const most = this.#chainLength();
+      const claims = this.#parked.next(most, (claim, first) => this.#options.mayFollow(claim, first));
+      if (claims === undefined) break;
+      this.#track(this.#run(claims));
     }
     if (this.#stopping) return;
     // A lane is asked for all that there is room for, so one at a time is enough.
     const lane = this.#expected().some(({ asks }) => asks) || this.#room() <= 0 ? undefined : this.#nextLane();
     if (lane !== undefined) this.#ask(lane);
     if (this.#free > 0) for (const listener of this.#listeners) listener.resume();
+  }
+
+  #chainLength(): number {
+    const lane = this.#parked.first?.lane;
+    return lane === undefined ? 1 : chainLength(lane, this.#parked.size, this.#options.slots);
   }
 
   /** How many jobs could be run at once beside those that are here or on their way. */
@@ -161,8 +169,9 @@ export class Dispatcher {
     return undefined;
   }
 
-  async #run(claim: Claim): Promise<void> {
-    const { lane, id } = claim;
+  /** Runs a job, or several in one slot, one after another. */
+  async #run(claims: readonly [Claim, ...Claim[]]): Promise<void> {
+    const [{ lane, id }] = claims;
     this.#free -= 1;
     let freed = false;
     const free = () => {
@@ -172,7 +181,7 @@ export class Dispatcher {
       this.#pump();
     };
     try {
-      await this.#options.execute(claim, free);
+      await this.#options.execute(claims, free);
     } catch (error) {
       this.#options.log.error({ task: lane.name, jobId: id, reason: messageOf(error) }, 'job.processing_failed');
     }

@@ -75,7 +75,7 @@ export class Lane {
   mayHaveWork = true;
   /** Counts wake-ups, so that a fetch that was under way when one came does not clear it. */
   wakes = 0;
-  /** How long a job of the task runs here at the most, as of late, in milliseconds. Unknown jobs are not taken ahead. */
+  /** How long a job of the task usually runs here, in milliseconds; see parked-jobs.ts. Unknown ones are not taken ahead. */
   usualMs = Number.POSITIVE_INFINITY;
   /** Jobs that have ended, and whose end Redis has refused so far. */
   postponed = 0;

@@ -1,23 +1,33 @@
 /** Jobs that were taken ahead of a free slot, so that short ones need not wait for Redis in between. */
 import type { Claim } from './claim.ts';
 import type { Lane } from './lane.ts';
+import { LONGEST_CHAIN } from './thread-pool.ts';
 
 /** How much work may be taken ahead for a slot, in milliseconds, and how many jobs: for a slot, and in all. */
 const WORK_AHEAD_MS = 4;
 const MOST_PER_SLOT = 8;
 const MOST = 32;
 
+/** How much work a thread may be given at once, in milliseconds. */
+const CHAIN_MS = 2;
+
 /** A job that has not come to run after this long goes back, in milliseconds: another node may have a free slot. */
-const PATIENCE_MS = 50;
+export const PATIENCE_MS = 50;
 
 /** How many jobs of a lane may be taken ahead for so many slots. */
 export function roomAhead({ usualMs }: Pick<Lane, 'usualMs'>, slots: number): number {
   return Math.min(MOST, slots * Math.min(MOST_PER_SLOT, Math.floor(WORK_AHEAD_MS / usualMs)));
 }
 
-/** What a lane's jobs usually take, after one more: long ones count at once, and are forgotten slowly. In milliseconds. */
+/** How many jobs of a lane a thread may be given at once, where so many wait for so many slots. */
+export function chainLength({ usualMs }: Pick<Lane, 'usualMs'>, waiting: number, slots: number): number {
+  return Math.max(1, Math.min(LONGEST_CHAIN, Math.floor(CHAIN_MS / usualMs), Math.ceil(waiting / slots)));
+}
+
+/** What a lane's jobs usually take, after one more: a moving average, which a single long job moves far, and short ones slowly back. In milliseconds. */
 export function usualAfter(usualMs: number, durationMs: number): number {
-  return Math.max(durationMs, Number.isFinite(usualMs) ? usualMs * 0.9 : PATIENCE_MS);
+  const before = Number.isFinite(usualMs) ? usualMs : PATIENCE_MS;
+  return before + (durationMs - before) / 5;
 }
 
 /** In the order in which they were taken. */
@@ -32,6 +42,11 @@ export class ParkedJobs {
     this.#giveUp = giveUp;
   }
 
+  /** The one that has waited longest, if any. */
+  get first(): Claim | undefined {
+    return this.#jobs[this.#first]?.claim;
+  }
+
   get size(): number {
     return this.#jobs.length - this.#first;
   }
@@ -42,16 +57,22 @@ export class ParkedJobs {
     if (claims.length > 0) this.#timer ??= setTimeout(() => this.#look(), PATIENCE_MS);
   }
 
-  /** The one that has waited longest, if any. */
-  next(): Claim | undefined {
-    const job = this.#jobs[this.#first];
-    if (job === undefined) return undefined;
+  /** The one that has waited longest and those behind it which may follow it in one thread, at most so many. */
+  next(most: number, follows: (claim: Claim, first: Claim) => boolean): [Claim, ...Claim[]] | undefined {
+    const { first } = this;
+    if (first === undefined) return undefined;
+    const chain: [Claim, ...Claim[]] = [first];
     this.#first += 1;
+    for (; chain.length < most; this.#first += 1) {
+      const claim = this.#jobs[this.#first]?.claim;
+      if (claim === undefined || !follows(claim, first)) break;
+      chain.push(claim);
+    }
     if (this.size === 0) {
       this.#jobs = [];
       this.#first = 0;
     }
-    return job.claim;
+    return chain;
   }
 
   handBackAll(): void {

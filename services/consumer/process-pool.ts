@@ -82,6 +82,10 @@ class IsolatedRun implements Run {
     return true;
   }
 
+  recall(): boolean {
+    return false;
+  }
+
   unblock(): void {
     // It has a process of its own.
   }

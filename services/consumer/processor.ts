@@ -9,15 +9,18 @@ import { publishReply, replyMessage } from '../../shared/replies.ts';
 import { failureOf, isRetried } from './failure.ts';
 import type { Claim } from './claim.ts';
 import { LONGEST_TIMER_MS, watchLimits } from './limits.ts';
-import { usualAfter } from './parked-jobs.ts';
+import { PATIENCE_MS, usualAfter } from './parked-jobs.ts';
 import { Places } from './places.ts';
-import type { RunEnd, RunPlace } from './run.ts';
+import type { Run, RunEnd, RunPlace } from './run.ts';
 import { RunningJob, type StopCause } from './running-job.ts';
 import { limitsOfJob } from './task-options.ts';
-import type { PlainError } from './thread-protocol.ts';
+import type { ThreadPool } from './thread-pool.ts';
+import type { JobRequest, PlainError } from './thread-protocol.ts';
 
 export interface ProcessorOptions {
-  threads: RunPlace;
+  threads: Pick<ThreadPool, 'run' | 'runChain'>;
+  /** Whether short jobs may be given to a thread several at once. */
+  chains: boolean;
   /** For tasks that ask for it, and for suspects. */
   processes: RunPlace;
   /** How long a job may go on after the consumer wants to end it, in milliseconds: its code may end by itself. */
@@ -52,14 +55,16 @@ export class Processor {
     this.#places = new Places(options.redis, options.prefix);
   }
 
-  /** Runs a claimed job to its end. `free` is called as soon as its slot may be used again. */
-  async execute(claim: Claim, free: () => void): Promise<void> {
+  /** Runs a claimed job, or several one after another, to the end. `free` is called as soon as the slot may be used again. */
+  async execute([claim, ...others]: readonly [Claim, ...Claim[]], free: () => void): Promise<void> {
+    if (others.length > 0) return await this.#executeChain([claim, ...others], free);
     if (claim.job.deferredFailure !== undefined) return await this.#endUnstarted(claim, claim.job.deferredFailure);
     if ((await this.#places.take(claim)) !== 'taken') return;
     try {
       await this.#endEarlierRun(claim.id);
       if (this.#revoked.delete(claim.id)) return;
-      const job = this.#start(claim);
+      const place = claim.suspect || claim.lane.task.isolation === 'process' ? this.#options.processes : this.#options.threads;
+      const job = this.#watch(claim, place.run(this.#requestOf(claim)));
       const end = await this.#underLimits(job);
       free();
       await this.#finish(job, end);
@@ -67,6 +72,43 @@ export class Processor {
       this.#forget(claim);
       await this.#giveBack(claim);
     }
+  }
+
+  /** Whether a job may be given to the thread of another together with that one: both want nothing but a thread. */
+  mayFollow(claim: Claim, first: Claim): boolean {
+    return this.#options.chains && claim.lane === first.lane && this.#isPlain(claim) && this.#isPlain(first);
+  }
+
+  #isPlain({ id, suspect, job, lane }: Claim): boolean {
+    const wishes = suspect || job.deferredFailure !== undefined || job.data.concurrency !== undefined || lane.task.isolation === 'process';
+    return !wishes && !this.running.has(id) && !this.#revoked.has(id);
+  }
+
+  /** What has not begun after a while goes back: another slot or node may be free. */
+  async #executeChain(claims: readonly Claim[], free: () => void): Promise<void> {
+    const runs = this.#options.threads.runChain(claims.map((claim) => this.#requestOf(claim)));
+    const jobs = claims.flatMap((claim, index) => {
+      const run = runs[index];
+      return run === undefined ? [] : [this.#watch(claim, run)];
+    });
+    const patience = setTimeout(() => this.#recall(jobs), PATIENCE_MS);
+    let left = jobs.length;
+    await Promise.all(
+      jobs.map(async (job) => {
+        try {
+          const end = await this.#underLimits(job);
+          left -= 1;
+          if (left === 0) free();
+          await this.#finish(job, end);
+        } finally {
+          this.#forget(job.claim);
+        }
+      }),
+    ).finally(() => clearTimeout(patience));
+  }
+
+  #recall(jobs: readonly RunningJob[]): void {
+    for (const { run, claim } of jobs) if (run.recall()) claim.lane.usualMs = Number.POSITIVE_INFINITY;
   }
 
   /** The job has come back to this consumer, because its lock was lost: what still runs of it here is ended first. */
@@ -109,12 +151,9 @@ export class Processor {
     await this.#giveBack(claim);
   }
 
-  #start(claim: Claim): RunningJob {
-    const { job, lane, id, suspect } = claim;
+  #requestOf({ job, lane, id }: Claim): Omit<JobRequest, 'slot'> {
     const { task } = lane;
-    const limits = limitsOfJob(task, job.data, this.#options.limits);
-    const place = suspect || task.isolation === 'process' ? this.#options.processes : this.#options.threads;
-    const run = place.run({
+    return {
       id,
       task: task.name,
       owner: job.name,
@@ -122,12 +161,16 @@ export class Processor {
       attempt: job.attemptsMade + 1,
       module: task.module,
       params: job.data.params,
-      softSeconds: limits.softSeconds,
+      softSeconds: limitsOfJob(task, job.data, this.#options.limits).softSeconds,
       resultMaxBytes: this.#options.resultMaxBytes,
       ...(task.memoryLimit === undefined ? {} : { memoryLimit: task.memoryLimit }),
-    });
+    };
+  }
+
+  #watch(claim: Claim, run: Run): RunningJob {
+    const limits = limitsOfJob(claim.lane.task, claim.job.data, this.#options.limits);
     const running = new RunningJob({ claim, run, limits, onStuck: this.#options.onStuck });
-    this.running.set(id, running);
+    this.running.set(claim.id, running);
     return running;
   }
 
@@ -138,7 +181,9 @@ export class Processor {
       return 'json' in end && end.files !== undefined && job.stopCause === undefined ? await this.#deliver(job, end, end.files) : end;
     } finally {
       job.ended();
-      job.claim.lane.usualMs = usualAfter(job.claim.lane.usualMs, job.ranMs);
+      const { lane } = job.claim;
+      const tookMs = job.run.elapsedMs();
+      if (tookMs !== undefined) lane.usualMs = usualAfter(lane.usualMs, tookMs);
     }
   }
 

@@ -21,6 +21,8 @@ export interface Run {
   answer(fetched: FetchAnswer): void;
   /** Ends the thread or process, whatever it does. False when the job has not begun yet. */
   terminate(): boolean;
+  /** Keeps a job from beginning: it has ended then, as an innocent one. False when it has begun. */
+  recall(): boolean;
   /** Frees a job that does not begin because its thread is held by what an earlier job has left behind. */
   unblock(): void;
 }

@@ -53,14 +53,9 @@ export class RunningJob {
     return this.#stopCause;
   }
 
-  /** Whole milliseconds from the hand-over until the end, or until now. */
+  /** Milliseconds from the hand-over until the end, or until now. */
   get durationMs(): number {
-    return Math.round(this.ranMs);
-  }
-
-  /** The same, exactly. */
-  get ranMs(): number {
-    return this.#durationMs ?? performance.now() - this.#startedAt;
+    return Math.round(this.#durationMs ?? performance.now() - this.#startedAt);
   }
 
   /**
@@ -85,6 +80,7 @@ export class RunningJob {
   #terminate(): void {
     this.#inGrace = false;
     clearTimeout(this.#timer);
+    if (this.run.recall()) return;
     const begun = this.run.terminate();
     this.#timer = setTimeout(() => (begun ? this.#onStuck(this) : this.#terminate()), begun ? STUCK_MS : NOT_BEGUN_MS);
   }

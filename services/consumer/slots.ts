@@ -5,13 +5,16 @@ export const Request = { none: 0, softStop: 1, revoke: 2 } as const;
 export type Request = (typeof Request)[keyof typeof Request];
 
 // As they were before any task could replace them: what a thread says here must not fail.
-const { load, store } = Atomics;
+const { compareExchange, load, store } = Atomics;
 const clock = process.hrtime.bigint;
 
 const CELLS = 3;
 const REQUEST = 0;
 const THREAD = 1;
 const EXIT = 2;
+
+/** In place of a thread: the slot's job is not to begin any more. */
+const RECALLED = -1;
 
 /** The buffers behind the slots, as they are handed to a thread. */
 export interface SlotBuffers {
@@ -43,15 +46,20 @@ export class Slots {
     for (let cell = 0; cell < CELLS; cell += 1) store(this.#cells, slot * CELLS + cell, 0);
   }
 
-  /** Thread: says that the slot's job begins now, on this thread. */
-  begin(slot: number, threadId: number): void {
+  /** Thread: says that the slot's job begins now, on this thread. False when it is not to begin any more. */
+  begin(slot: number, threadId: number): boolean {
     this.#times[slot] = monotonicMs();
-    store(this.#cells, slot * CELLS + THREAD, threadId);
+    return compareExchange(this.#cells, slot * CELLS + THREAD, 0, threadId) === 0;
+  }
+
+  /** Consumer: keeps the slot's job from beginning. False when it has begun. */
+  recall(slot: number): boolean {
+    return compareExchange(this.#cells, slot * CELLS + THREAD, 0, RECALLED) <= 0;
   }
 
   /** Consumer: the thread that runs the slot's job, or 0 when none has begun it. */
   threadOf(slot: number): number {
-    return load(this.#cells, slot * CELLS + THREAD);
+    return Math.max(0, load(this.#cells, slot * CELLS + THREAD));
   }
 
   /** Consumer: for how many milliseconds the slot's job has run, or undefined when it has not begun. */

@@ -2,7 +2,6 @@
 import { Worker } from 'node:worker_threads';
 import '../../shared/fasttask.ts';
 import { captureOutput } from './captured-output.ts';
-import { JobFiles } from './job-files.ts';
 import type { WatcherSettings } from './process-watcher.ts';
 import { type Request, Slots } from './slots.ts';
 import { JobContext } from './task-context.ts';
@@ -12,11 +11,11 @@ import type { FromProcess, ToProcess } from './thread-protocol.ts';
 process.setSourceMapsEnabled(true);
 const slots = new Slots(1);
 let run: TaskRun | undefined;
-let files: JobFiles | undefined;
+let context: JobContext | undefined;
 
 process.on('message', (message: ToProcess) => {
   if (message.type === 'run') void runJob(message);
-  else if (message.type === 'fetched') files?.take(message.fetched);
+  else if (message.type === 'fetched') context?.take(message.fetched);
   else ask(message.request);
 });
 // Nobody is left to take the result.
@@ -26,15 +25,13 @@ process.on('unhandledRejection', (thrown) => run?.fail(thrown));
 
 async function runJob(message: ToProcess & { type: 'run' }): Promise<void> {
   const { request } = message;
-  const abort = new AbortController();
-  const own = new JobFiles(request, message, send, abort.signal);
-  files = own;
-  const context = new JobContext(request, { files: own, abort }, () => slots.requested(0), send);
-  const job = new TaskRun(request, context, message);
+  const own = new JobContext(request, message, () => slots.requested(0), send);
+  const job = new TaskRun(request, own, message);
+  context = own;
   run = job;
   captureOutput(
     () => job,
-    (_, level, message) => context.print({ level, message }),
+    (_, level, line) => own.print({ level, message: line }),
   );
   watch(request.softSeconds);
   await sent({ type: 'begin' });

@@ -1,4 +1,4 @@
-/** The file that every Piscina thread runs: one exported function, called once for each job. */
+/** The file that every Piscina thread runs: one exported function, called once for each chain of jobs. */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { getHeapStatistics } from 'node:v8';
 import { BroadcastChannel, parentPort, threadId, workerData } from 'node:worker_threads';
@@ -6,11 +6,13 @@ import { BroadcastChannel, parentPort, threadId, workerData } from 'node:worker_
 import '../../shared/fasttask.ts';
 import { captureOutput } from './captured-output.ts';
 import { failureText } from './failure-text.ts';
-import { JobFiles } from './job-files.ts';
 import { Slots } from './slots.ts';
 import { JobContext } from './task-context.ts';
 import { TaskRun } from './task-runner.ts';
 import {
+  type Chain,
+  type ChainEnd,
+  type ChainLink,
   CONTROL_CHANNEL,
   type ControlMessage,
   type JobRequest,
@@ -27,7 +29,6 @@ const slots = new Slots(settings.slots);
 /** The job on whose behalf code runs, however many waits and timers lie in between. */
 const current = new AsyncLocalStorage<TaskRun>();
 const running = new Map<number, TaskRun>();
-const filesOf = new WeakMap<TaskRun, JobFiles>();
 const traces = new ThreadTraces();
 const loaded = new Set<string>();
 /** Something was thrown that nobody awaited: the thread is not used again. */
@@ -49,7 +50,7 @@ control.onmessage = (event) => {
   const { slot, id } = message;
   const run = running.get(slot);
   if (run?.request.id !== id) return;
-  if ('fetched' in message) filesOf.get(run)?.take(message.fetched);
+  if ('fetched' in message) run.context.take(message.fetched);
   else run.handle(message.request);
 };
 control.unref();
@@ -71,19 +72,32 @@ process.exit = (code) => {
   return exit(code);
 };
 
-/** Runs a job and resolves with its outcome; never rejects. */
-export default async function runJob(request: JobRequest): Promise<ThreadOutcome> {
-  slots.begin(request.slot, threadId);
-  const abort = new AbortController();
-  const files = new JobFiles(request, settings, send, abort.signal);
-  const context = new JobContext(request, { files, abort }, () => slots.requested(request.slot), send);
+/**
+ * Runs jobs, one after another, and resolves with the last one's outcome; never rejects. Where a job is not to be followed by
+ * another in this thread, or the last ones were recalled, the chain ends before.
+ */
+export default async function runChain(chain: Chain): Promise<ChainEnd> {
+  const ran: number[] = [];
+  let last: ChainLink | undefined;
+  for (const request of chain) {
+    const { slot, id } = request;
+    if (!slots.begin(slot, threadId)) continue;
+    ran.push(slot);
+    if (last !== undefined) parentPort?.postMessage(last);
+    last = { slot, id, outcome: await runJob(request) };
+    if (last.outcome.replace) break;
+  }
+  return { last, ran };
+}
+
+async function runJob(request: JobRequest): Promise<ThreadOutcome> {
+  const context = new JobContext(request, settings, () => slots.requested(request.slot), send);
   const run = new TaskRun(request, context, settings, () => acceptImport(request.module));
-  filesOf.set(run, files);
   running.set(request.slot, run);
   // The request may have come before the job was known here.
   run.handle(slots.requested(request.slot));
   try {
-    const outcome = files.complete(await current.run(run, () => run.outcome()));
+    const outcome = context.complete(await current.run(run, () => run.outcome()));
     return tainted || cannotGoOn(request) ? { ...outcome, replace: true } : outcome;
   } finally {
     running.delete(request.slot);

@@ -5,11 +5,14 @@ import { messageOf } from '../../shared/errors.ts';
 import type { PlaceOptions, Run, RunEnd, RunPlace } from './run.ts';
 import { type Request, Slots } from './slots.ts';
 import {
+  type Chain,
+  type ChainEnd,
+  type ChainLink,
   CONTROL_CHANNEL,
   type ControlMessage,
+  isChainLink,
   isThreadMessage,
   type JobRequest,
-  type ThreadOutcome,
   type ThreadSettings,
 } from './thread-protocol.ts';
 
@@ -47,8 +50,19 @@ interface Thread {
   readonly condemned: Set<number>;
 }
 
+/** A job that has not ended, as far as is known here. */
+interface Unsettled {
+  readonly id: string;
+  readonly settle: (end: RunEnd) => void;
+  /** Its chain has been told to be over: its own end is on its way. */
+  isTold: boolean;
+}
+
 /** Threads more than are in use: a terminated one's slot is used again at once, not after the start of another (100 ms). */
 const SPARE_THREADS = 1;
+
+/** Jobs that may be given to a thread at once, to be run one after another. */
+export const LONGEST_CHAIN = 8;
 
 /** How long after a thread's start it is seen whether there is one too many, in milliseconds. */
 const SETTLE_MS = 1000;
@@ -62,9 +76,10 @@ export class ThreadPool implements RunPlace {
   readonly #options: ThreadPoolOptions;
   readonly #slots: Slots;
   readonly #freeSlots: number[];
-  readonly #taken = new Set<number>();
   /** How jobs left threads that ended under them, by slot. */
   readonly #verdicts = new Map<number, RunEnd>();
+  /** The jobs that have not ended, by slot. */
+  readonly #unsettled = new Map<number, Unsettled>();
   /** Threads that jobs were given to, by slot; unknown for one that waits for a thread. */
   readonly #given = new Map<number, number>();
   #picked: number | undefined;
@@ -76,8 +91,9 @@ export class ThreadPool implements RunPlace {
 
   constructor(options: ThreadPoolOptions) {
     this.#options = options;
-    this.#slots = new Slots(options.slots);
-    this.#freeSlots = Array.from({ length: options.slots }, (_, index) => options.slots - 1 - index);
+    const slots = options.slots * LONGEST_CHAIN;
+    this.#slots = new Slots(slots);
+    this.#freeSlots = Array.from({ length: slots }, (_, index) => slots - 1 - index);
     this.#control = new BroadcastChannel(`${CONTROL_CHANNEL}-${process.pid}`);
     this.#control.unref();
     const settings: ThreadSettings = {
@@ -88,7 +104,7 @@ export class ThreadPool implements RunPlace {
     };
     this.#kept = options.threads + SPARE_THREADS;
     const jobsPerThread = Math.ceil(options.slots / options.threads);
-    this.#pool = new Piscina<JobRequest, ThreadOutcome>({
+    this.#pool = new Piscina<Chain, ChainEnd>({
       filename: threadFile,
       workerData: settings,
       minThreads: this.#kept,
@@ -115,7 +131,8 @@ export class ThreadPool implements RunPlace {
     this.#pool.on('message', (message: unknown) => {
       // A task can post what it likes to its thread's parent.
       try {
-        if (isThreadMessage(message)) options.onMessage(message);
+        if (isChainLink(message)) this.#take(message);
+        else if (isThreadMessage(message)) options.onMessage(message);
       } catch (error) {
         options.onError(messageOf(error), this.#pool.threads.length);
       }
@@ -124,26 +141,57 @@ export class ThreadPool implements RunPlace {
     this.#pool.on('error', (error: unknown) => options.onError(messageOf(error), this.#pool.threads.length));
   }
 
-  /** Starts a job. The caller never starts more than `slots` at once. */
+  /** Starts a job. The caller never has more runs than `slots` at once, a chain counting as one. */
   run(request: Omit<JobRequest, 'slot'>): Run {
-    const slot = this.#freeSlots.pop();
-    if (slot === undefined) throw new Error(`all ${this.#options.slots} slots are taken`);
-    this.#slots.reset(slot);
-    this.#taken.add(slot);
-    const end = this.#runToEnd({ ...request, slot }).finally(() => {
-      this.#taken.delete(slot);
-      this.#verdicts.delete(slot);
-      this.#given.delete(slot);
-      this.#freeSlots.push(slot);
+    const [run] = this.runChain([request]);
+    if (run === undefined) throw new Error('expected one run for one job');
+    return run;
+  }
+
+  /** Starts jobs that run one after another in the same thread: LONGEST_CHAIN at the most. */
+  runChain(requests: readonly Omit<JobRequest, 'slot'>[]): Run[] {
+    const chain: JobRequest[] = [];
+    const runs = requests.map((request) => {
+      const slot = this.#freeSlots.pop();
+      if (slot === undefined) throw new Error(`all ${this.#options.slots} slots are taken`);
+      this.#slots.reset(slot);
+      chain.push({ ...request, slot });
+      return this.#runOf(slot, request.id);
     });
+    void this.#runToEnd(chain);
+    return runs;
+  }
+
+  #runOf(slot: number, id: string): Run {
     return {
-      end,
+      end: new Promise((settle) => this.#unsettled.set(slot, { id, settle, isTold: false })),
       elapsedMs: () => this.#slots.elapsedMs(slot),
-      request: (asked) => this.#request(slot, request.id, asked),
-      answer: (fetched) => this.#tell({ slot, id: request.id, fetched }),
+      request: (asked) => this.#request(slot, id, asked),
+      answer: (fetched) => this.#tell({ slot, id, fetched }),
       terminate: () => this.#terminate(slot),
+      recall: () => this.#recall(slot),
       unblock: () => this.#unblock(slot),
     };
+  }
+
+  #settle(slot: number, end: RunEnd): void {
+    const job = this.#unsettled.get(slot);
+    this.#unsettled.delete(slot);
+    job?.settle(end);
+    if (job?.isTold) this.#release(slot);
+  }
+
+  #release(slot: number): void {
+    this.#verdicts.delete(slot);
+    this.#given.delete(slot);
+    this.#freeSlots.push(slot);
+  }
+
+  /** Takes the outcome of a job, once; a task may have posted what looks like one. */
+  #take({ slot, id, outcome }: ChainLink): void {
+    if (this.#unsettled.get(slot)?.id !== id) return;
+    this.#afterJob(slot, outcome.replace === true);
+    this.#settle(slot, outcome);
   }
 
   #request(slot: number, id: string, request: Request): void {
@@ -155,6 +203,13 @@ export class ThreadPool implements RunPlace {
     this.#control.postMessage(message);
   }
 
+  /** Its slot stays taken until its chain is over, because the thread still has to pass it over. */
+  #recall(slot: number): boolean {
+    if (!this.#slots.recall(slot)) return false;
+    this.#settle(slot, { innocent: true, suspect: false });
+    return true;
+  }
+
   #terminate(slot: number): boolean {
     const thread = this.#threads.get(this.#slots.threadOf(slot));
     if (thread === undefined) return false;
@@ -164,18 +219,23 @@ export class ThreadPool implements RunPlace {
     return true;
   }
 
-  async #runToEnd(request: JobRequest): Promise<RunEnd> {
-    const { slot } = request;
+  async #runToEnd(chain: readonly JobRequest[]): Promise<void> {
     try {
       this.#picked = undefined;
-      const running: Promise<ThreadOutcome> = this.#pool.run(request);
+      const running = this.#pool.run(chain);
       // Piscina asks the balancer before it returns, unless it has no thread yet.
-      if (this.#picked !== undefined) this.#given.set(slot, this.#picked);
-      const outcome = await running;
-      this.#afterJob(slot, outcome.replace === true);
-      return outcome;
+      if (this.#picked !== undefined) for (const { slot } of chain) this.#given.set(slot, this.#picked);
+      const { last, ran } = await running;
+      if (last !== undefined) this.#take(last);
+      // Left over where the thread was not to run another job. The ends of those that ran come on another way.
+      for (const { slot } of chain) if (!ran.includes(slot)) this.#settle(slot, { innocent: true, suspect: false });
     } catch {
-      return this.#verdicts.get(slot) ?? this.#withoutVerdict(slot);
+      for (const { slot } of chain) if (this.#unsettled.has(slot)) this.#settle(slot, this.#verdicts.get(slot) ?? this.#withoutVerdict(slot));
+    }
+    for (const { slot } of chain) {
+      const job = this.#unsettled.get(slot);
+      if (job === undefined) this.#release(slot);
+      else job.isTold = true;
     }
   }
 
@@ -200,7 +260,7 @@ export class ThreadPool implements RunPlace {
   }
 
   #slotsOf(thread: Thread): number[] {
-    return [...this.#taken].filter((slot) => this.#slots.threadOf(slot) === thread.id);
+    return [...this.#unsettled.keys()].filter((slot) => this.#slots.threadOf(slot) === thread.id);
   }
 
   /** The thread lives, but the job had not begun, or not even its wrapper could end it: then the thread is spoilt, and nobody knows by which job. */

@@ -50,6 +50,22 @@ export interface OutputLine {
   fields?: Record<string, unknown>;
 }
 
+/** Jobs that a thread runs one after another, so that it need not be woken for each: one, or a few short ones. */
+export type Chain = readonly JobRequest[];
+
+/** How a job of a chain ended: a message, unless it is the last one. */
+export interface ChainLink {
+  slot: number;
+  id: string;
+  outcome: ThreadOutcome;
+}
+
+/** How a chain ended. `ran`: the slots of all that ran; messages of their ends may still be on their way. */
+export interface ChainEnd {
+  last: ChainLink | undefined;
+  ran: number[];
+}
+
 /** Thread → consumer, while a job runs or after it. */
 export type ThreadMessage =
   | { type: 'progress'; id: string; value: unknown }
@@ -75,6 +91,13 @@ export function isThreadMessage(value: unknown): value is ThreadMessage {
   if (value.type === 'child') return 'pid' in value && Number.isInteger(value.pid) && Number(value.pid) > 1;
   if (value.type === 'file' || value.type === 'fetch') return 'name' in value && typeof value.name === 'string';
   return value.type !== 'lines' || ('lines' in value && Array.isArray(value.lines) && value.lines.every(isOutputLine));
+}
+
+/** Whether something that came from a thread is the end of a job of a chain. */
+export function isChainLink(value: unknown): value is ChainLink {
+  if (typeof value !== 'object' || value === null || !('slot' in value) || !('id' in value) || !('outcome' in value)) return false;
+  const { outcome } = value;
+  return typeof outcome === 'object' && outcome !== null && (('json' in outcome && typeof outcome.json === 'string') || 'error' in outcome);
 }
 
 const LEVELS: readonly unknown[] = ['debug', 'info', 'warn', 'error'] satisfies LogLevel[];
