@@ -5,8 +5,9 @@ import { Batch } from './batch.ts';
 import { newJobId, parseJobId } from './job-id.ts';
 import { type JobLogLine, readJobLog } from './job-log.ts';
 import { type RevokeOutcome, revokeJob, taskKeys } from './job-scripts.ts';
-import { type JobView, stateFields, viewOf } from './job-state.ts';
+import { type JobView, viewOf } from './job-state.ts';
 import { oldestWaiting } from './oldest-waiting.ts';
+import { JobReader } from './read-jobs.ts';
 import { answering, type Redis } from './redis.ts';
 import type { TaskDescriptor } from './registry.ts';
 
@@ -79,11 +80,13 @@ export class Jobs {
   readonly #prefix: string;
   readonly #resultExpiresSeconds: number;
   readonly #queues = new Map<string, Queue>();
+  readonly #reader: JobReader;
   readonly #flightsOf = new WeakMap<TaskDescriptor, Batch<NewJob, string>>();
 
   constructor(options: JobsOptionsOfNode) {
     this.runningId = options.runningId;
     this.#redis = options.redis;
+    this.#reader = new JobReader(options.redis);
     this.#prefix = options.prefix;
     this.#resultExpiresSeconds = options.resultExpiresSeconds;
   }
@@ -128,10 +131,10 @@ export class Jobs {
     return newJobId(this.runningId, task);
   }
 
-  /** What is known of a job: one HMGET. Undefined: never existed, or its result has expired. */
+  /** What is known of a job, in constant time. Undefined: never existed, or its result has expired. */
   async check(task: string, id: string): Promise<JobView | undefined> {
-    const values = await answering(this.#redis, () => this.#redis.hmget(taskKeys(this.#prefix, task).job(id), ...stateFields));
-    return viewOf(values, Date.now(), this.#resultExpiresSeconds);
+    const fields = await this.#reader.read(taskKeys(this.#prefix, task).job(id));
+    return viewOf(fields, Date.now(), this.#resultExpiresSeconds);
   }
 
   /** The last lines that a job wrote, oldest first; none when there is no such job. */

@@ -106,6 +106,28 @@ it('long jobs go with short ones', async () => {
   expect(datas.map((data) => JSON.parse(data ?? '')).filter(({ params }) => params.text === long.text)).toHaveLength(1);
 });
 
+it('jobs that are checked together are each told as what they are, however long their results', async () => {
+  const ids = await queue.jobs.submitAll(ours(), [{ params: 1 }, { params: 2 }, { params: 3 }]);
+  const [waiting = '', brief = '', lengthy = ''] = ids;
+  const { job } = taskKeys('fasttask', 'ours');
+  const long = JSON.stringify({ text: 'é'.repeat(100_000) });
+  for (const [id, result] of [
+    [brief, '{"area":3}'],
+    [lengthy, long],
+  ] as const) {
+    await queue.redis.hset(job(id), { finishedOn: Date.now(), returnvalue: JSON.stringify(result) });
+  }
+  const asked = [waiting, brief, lengthy, queue.jobs.newId('ours'), queue.jobs.newId('theirs')];
+  const views = await Promise.all(asked.map((id) => queue.check(id)));
+  expect(views).toEqual([
+    { state: 'PENDING', resultJson: '"None"' },
+    { state: 'SUCCESS', resultJson: '{"area":3}' },
+    { state: 'SUCCESS', resultJson: long },
+    undefined,
+    undefined,
+  ]);
+});
+
 it("BullMQ's own Worker runs it, and tries it again as often as the task says", async () => {
   const task = ours({ retries: 1, backoff: { type: 'fixed', delaySeconds: 0.02 } });
   const tries: unknown[] = [];
