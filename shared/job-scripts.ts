@@ -5,10 +5,9 @@
  * Keyed concurrency: `places:<key>` holds the jobs that run, by the time at which their lease ends; `line:<key>` holds those that
  * want to, in order of submission; `held` holds those of the line that left the queue until a place is free.
  */
-import { createHash } from 'node:crypto';
-import { messageOf } from './errors.ts';
 import { REVOKED_RUNNING, REVOKED_WAITING } from './job-state.ts';
 import type { Redis } from './redis.ts';
+import { type Script, script } from './script.ts';
 
 /** The keys of one task's queue. `{task}` is a hash tag: all of a task's keys lie on one shard. */
 export function taskKeys(prefix: string, task: string) {
@@ -97,7 +96,9 @@ end
 `;
 
 // ARGV: 4 channel
-const REVOKE = `${PRELUDE}
+const REVOKE = script(
+  'revoke',
+  `${PRELUDE}
 local found = redis.call('HMGET', job, 'timestamp', 'finishedOn', 'defa', 'atm')
 if not found[1] then return 'unknown' end
 if found[2] then return 'ended' end
@@ -121,20 +122,26 @@ else
 end
 redis.call('PUBLISH', ARGV[4], id)
 return outcome
-`;
+`,
+);
 
 // ARGV: 4 token
-const DROP_REVOKED = `${PRELUDE}
+const DROP_REVOKED = script(
+  'drop-revoked',
+  `${PRELUDE}
 if redis.call('GET', KEYS[2]) ~= ARGV[4] then return 0 end
 if redis.call('LREM', KEYS[3], 1, id) == 0 then return 0 end
 local key = leave_line()
 end_revoked('${REVOKED_WAITING}')
 if key then promote(key) end
 return 1
-`;
+`,
+);
 
 // ARGV: 4 token 5 key 6 max 7 lease (ms) 8 countdown (ms) 9 order
-const TAKE_PLACE = `${PRELUDE}
+const TAKE_PLACE = script(
+  'take-place',
+  `${PRELUDE}
 local key = ARGV[5]
 local places, line = base .. 'places:' .. key, base .. 'line:' .. key
 local time = redis.call('TIME')
@@ -163,20 +170,26 @@ redis.call('ZADD', KEYS[12], 'NX', clock + ARGV[8], key)
 -- A place may have become free, or a lease may have ended, with nobody at the head of the line.
 promote(key)
 return 'held'
-`;
+`,
+);
 
 // ARGV: 4 key 5 token. A job that somebody else runs by now, or that is held again, keeps what it has.
-const GIVE_PLACE_BACK = `${PRELUDE}
+const GIVE_PLACE_BACK = script(
+  'give-place-back',
+  `${PRELUDE}
 local lock = redis.call('GET', KEYS[2])
 if (lock and lock ~= ARGV[5]) or redis.call('ZSCORE', KEYS[9], id) then return 0 end
 redis.call('ZREM', base .. 'places:' .. ARGV[4], id)
 redis.call('ZREM', base .. 'line:' .. ARGV[4], id)
 promote(ARGV[4])
 return 1
-`;
+`,
+);
 
 // ARGV: 4 name 5 lease (ms) 6 pause (ms) until the next look at a line 7 key of the lease
-const LOOK_AFTER = `${PRELUDE}
+const LOOK_AFTER = script(
+  'look-after',
+  `${PRELUDE}
 local lease = ARGV[7]
 local holder = redis.call('GET', lease)
 if holder and holder ~= ARGV[4] then return redis.call('PTTL', lease) end
@@ -192,7 +205,8 @@ local most = tonumber(redis.call('HGET', base .. 'meta', 'concurrency') or 'inf'
 local due = redis.call('ZRANGEBYSCORE', KEYS[5], 0, (clock + 1) * 4096 - 1, 'LIMIT', 0, 1)
 if (#due > 0 or redis.call('LLEN', KEYS[10]) > 0) and redis.call('LLEN', KEYS[3]) < most then redis.call('ZADD', KEYS[11], 0, '0') end
 return 0
-`;
+`,
+);
 
 /** A task's queue and one of its jobs, as a script needs them. */
 export interface ScriptTarget {
@@ -202,22 +216,12 @@ export interface ScriptTarget {
   id: string;
 }
 
-const digests = new Map<string, string>();
-
-/** Sends a script's digest, and its text only where Redis does not know it (any more). */
-async function run(script: string, { redis, prefix, task, id }: ScriptTarget, ...args: (string | number)[]): Promise<unknown> {
+/** Runs a script with the keys and the arguments that all of them share, and its own arguments behind. */
+async function run(ask: Script, { redis, prefix, task, id }: ScriptTarget, ...args: (string | number)[]): Promise<unknown> {
   const keys = taskKeys(prefix, task);
   const { active, stalled, delayed, failed, revoked, marked, held, wait, marker, looks } = keys;
   const list = [keys.job(id), `${keys.job(id)}:lock`, active, stalled, delayed, failed, revoked, marked, held, wait, marker, looks];
-  const rest = [list.length, ...list, id, keys.base, Date.now(), ...args] as const;
-  const digest = digests.get(script) ?? createHash('sha1').update(script).digest('hex');
-  digests.set(script, digest);
-  try {
-    return await redis.evalsha(digest, ...rest);
-  } catch (error) {
-    if (!messageOf(error).startsWith('NOSCRIPT')) throw error;
-    return await redis.eval(script, ...rest);
-  }
+  return await ask(redis, list, [id, keys.base, Date.now(), ...args]);
 }
 
 export type RevokeOutcome = 'unknown' | 'ended' | 'repeated' | 'waiting' | 'started' | 'retrying';

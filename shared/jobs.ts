@@ -1,10 +1,13 @@
 /** Jobs as the API sees them: submitted, checked, revoked, counted. The only module that knows BullMQ's Queue. */
-import { type BulkJobOptions, type JobsOptions, Queue } from 'bullmq';
+import { Queue } from 'bullmq';
+import { addJobs, type NewJob } from './add-jobs.ts';
+import { Batch } from './batch.ts';
 import { newJobId, parseJobId } from './job-id.ts';
 import { type JobLogLine, readJobLog } from './job-log.ts';
 import { type RevokeOutcome, revokeJob, taskKeys } from './job-scripts.ts';
-import { type JobView, stateFields, viewOf } from './job-state.ts';
+import { type JobView, viewOf } from './job-state.ts';
 import { oldestWaiting } from './oldest-waiting.ts';
+import { JobReader } from './read-jobs.ts';
 import { answering, type Redis } from './redis.ts';
 import type { TaskDescriptor } from './registry.ts';
 
@@ -62,6 +65,12 @@ export interface JobsOptionsOfNode {
 /** Results freed in one step: BullMQ's script holds Redis for that long. */
 const SWEEP_BATCH = 1000;
 
+/** Jobs that are added by one script when they come together: it holds Redis for about a millisecond then. */
+const FLIGHT_JOBS = 100;
+
+/** Longer jobs, in characters of their JSON text, are added one by one. */
+const LONG_CHARACTERS = 64 * 1024;
+
 /** The owner of a job that belongs to no account. */
 const NOBODY = '';
 
@@ -71,10 +80,13 @@ export class Jobs {
   readonly #prefix: string;
   readonly #resultExpiresSeconds: number;
   readonly #queues = new Map<string, Queue>();
+  readonly #reader: JobReader;
+  readonly #flightsOf = new WeakMap<TaskDescriptor, Batch<NewJob, string>>();
 
   constructor(options: JobsOptionsOfNode) {
     this.runningId = options.runningId;
     this.#redis = options.redis;
+    this.#reader = new JobReader(options.redis);
     this.#prefix = options.prefix;
     this.#resultExpiresSeconds = options.resultExpiresSeconds;
   }
@@ -87,27 +99,42 @@ export class Jobs {
    * @throws RedisUnavailableError
    */
   async submit(task: TaskDescriptor, data: JobData, owner: string = NOBODY, id: string = this.newId(task.name)): Promise<string> {
-    await answering(this.#redis, () => this.#queue(task.name).add(owner, data, { jobId: id, ...retrying(task) }));
+    const job = { id, name: owner, data: JSON.stringify(data) };
+    // A flight of such jobs would become one text of hundreds of megabytes.
+    if (job.data.length > LONG_CHARACTERS) await this.#add(task, [job]);
+    else await this.#flights(task).add(job);
     return id;
   }
 
   /** Puts many jobs of one task and one owner into its queue: all of them or none. */
   async submitAll(task: TaskDescriptor, list: readonly JobData[], owner: string = NOBODY): Promise<string[]> {
-    const ids = list.map(() => this.newId(task.name));
-    const options: BulkJobOptions = retrying(task);
-    const jobs = list.map((data, index) => ({ name: owner, data, opts: { ...options, jobId: ids[index] ?? '' } }));
-    await answering(this.#redis, () => this.#queue(task.name).addBulk(jobs));
-    return ids;
+    const jobs = list.map((data) => ({ id: this.newId(task.name), name: owner, data: JSON.stringify(data) }));
+    return await this.#add(task, jobs);
+  }
+
+  /** The jobs of one task that are submitted in the same turn of the event loop, whoever submits them, are added by one script. */
+  #flights(task: TaskDescriptor): Batch<NewJob, string> {
+    let flights = this.#flightsOf.get(task);
+    if (flights === undefined) {
+      flights = new Batch((jobs) => this.#add(task, jobs), { most: FLIGHT_JOBS });
+      this.#flightsOf.set(task, flights);
+    }
+    return flights;
+  }
+
+  async #add(task: TaskDescriptor, jobs: readonly NewJob[]): Promise<string[]> {
+    await answering(this.#redis, () => addJobs(this.#redis, this.#prefix, task, jobs));
+    return jobs.map(({ id }) => id);
   }
 
   newId(task: string): string {
     return newJobId(this.runningId, task);
   }
 
-  /** What is known of a job: one HMGET. Undefined: never existed, or its result has expired. */
+  /** What is known of a job, in constant time. Undefined: never existed, or its result has expired. */
   async check(task: string, id: string): Promise<JobView | undefined> {
-    const values = await answering(this.#redis, () => this.#redis.hmget(taskKeys(this.#prefix, task).job(id), ...stateFields));
-    return viewOf(values, Date.now(), this.#resultExpiresSeconds);
+    const fields = await this.#reader.read(taskKeys(this.#prefix, task).job(id));
+    return viewOf(fields, Date.now(), this.#resultExpiresSeconds);
   }
 
   /** The last lines that a job wrote, oldest first; none when there is no such job. */
@@ -222,10 +249,4 @@ export class Jobs {
     await Promise.all([...this.#queues.values()].map((queue) => queue.close()));
     this.#queues.clear();
   }
-}
-
-function retrying(task: TaskDescriptor): JobsOptions {
-  if (!task.retries) return {};
-  const { type, delaySeconds, jitter } = task.backoff ?? { type: 'exponential', delaySeconds: 1 };
-  return { attempts: task.retries + 1, backoff: { type, delay: delaySeconds * 1000, ...(jitter === undefined ? {} : { jitter }) } };
 }

@@ -3,6 +3,7 @@
 import { taskKeys } from './job-scripts.ts';
 import { REVOKED_WAITING } from './job-state.ts';
 import type { Redis } from './redis.ts';
+import { script } from './script.ts';
 
 /** Jobs looked at from the end of the list from which jobs are taken, and how many are enough if one of them counts. */
 const MOST = 200;
@@ -10,7 +11,9 @@ const STEP = 10;
 
 // The next to be taken stands last. Revoked ones wait to be dropped; a retried one has waited since its last run at the earliest.
 // KEYS wait · ARGV base, most, step
-const OLDEST = `
+const OLDEST = script(
+  'oldest-waiting',
+  `
 local oldest
 for last = -1, -ARGV[2], -ARGV[3] do
   local ids = redis.call('LRANGE', KEYS[1], last - ARGV[3] + 1, last)
@@ -29,7 +32,8 @@ for last = -1, -ARGV[2], -ARGV[3] do
   if #ids < tonumber(ARGV[3]) then return false end
 end
 return oldest or false
-`;
+`,
+);
 
 /**
  * Since when the job that waits longest has waited, in milliseconds since 1970; undefined when none waits. A handful of commands
@@ -37,6 +41,6 @@ return oldest or false
  */
 export async function oldestWaiting(redis: Redis, prefix: string, task: string): Promise<number | undefined> {
   const { wait, base } = taskKeys(prefix, task);
-  const since = await redis.eval(OLDEST, 1, wait, base, MOST, STEP);
+  const since = await OLDEST(redis, [wait], [base, MOST, STEP]);
   return since === null ? undefined : Number(since);
 }

@@ -1,5 +1,6 @@
 /** Which consumers are online and what they do: each beats every 2 s into one hash, stamped with Redis' own clock. */
 import type { Redis } from './redis.ts';
+import { script } from './script.ts';
 
 /** What a consumer tells of itself. */
 export interface ConsumerStatus {
@@ -41,11 +42,11 @@ const FORGET_SECONDS = 120;
 
 const consumersKey = (prefix: string) => `${prefix}:consumers`;
 
-const BEAT = `return redis.call('HSET', KEYS[1], ARGV[1], redis.call('TIME')[1] .. ' ' .. ARGV[2])`;
+const BEAT = script('beat', `return redis.call('HSET', KEYS[1], ARGV[1], redis.call('TIME')[1] .. ' ' .. ARGV[2])`);
 
 /** Writes a consumer's status. */
 export async function beat(redis: Redis, prefix: string, status: ConsumerStatus): Promise<void> {
-  await redis.eval(BEAT, 1, consumersKey(prefix), status.name, JSON.stringify(status));
+  await BEAT(redis, [consumersKey(prefix)], [status.name, JSON.stringify(status)]);
 }
 
 /** Removes a consumer that ends in order. */
