@@ -1,18 +1,66 @@
 /**
- * Answers to who waits for a job. The consumer publishes the end of a job that carries `replyTo`; every API process listens
- * on one channel of its own and on the channel of revokes, over one connection.
+ * Telling who waits for a job how it ended. Every API process hears one channel of its own. A job carries the channels that want to
+ * hear of it: `replyTo` in its data, of the process that submitted it for /run, and `tell` in its hash, of those that asked since
+ * (watch-job.ts). A message may be lost with a connection: whoever waits reads the job again, so that costs time and nothing else.
  */
-import { revokeChannel } from './job-scripts.ts';
+import { revokeChannel, taskKeys } from './job-scripts.ts';
 import type { JobState, JobView } from './job-state.ts';
 import type { Redis } from './redis.ts';
+import { script } from './script.ts';
 
-/** Results longer than this are not put into the message: the waiting process reads them from the job. */
+/** Results longer than this, in bytes, are not put into the message: the waiting process reads them from the job. */
 const INLINE_LENGTH = 64 * 1024;
 
-/** Tells the process that listens on `channel` how a job ended. */
-export async function publishReply(redis: Redis, channel: string, id: string, view: JobView): Promise<void> {
-  const message = view.resultJson.length > INLINE_LENGTH ? [id] : [id, view.state, view.resultJson];
-  await redis.publish(channel, JSON.stringify(message));
+/**
+ * Lua: `tell(job, id, state, quoted, reply_to)` tells the end of a job, once for each channel, and forgets `tell`. Run it in the step that
+ * ends the job: who asks later finds the end. Where nobody waits it costs one HGET.
+ *
+ * - `job`: the key of its hash
+ * - `id`, `state`: SUCCESS or FAILURE, as they are
+ * - `quoted`: the JSON text of the result as a JSON string, which is how BullMQ keeps a return value
+ * - `reply_to`: the channel that the job's data names, '' for none
+ */
+export const TELL = `
+local function tell(job, id, state, quoted, reply_to)
+  local channels = redis.call('HGET', job, 'tell')
+  if channels then redis.call('HDEL', job, 'tell') end
+  if not channels and reply_to == '' then return end
+  local message = '["' .. id .. '"]'
+  if #quoted <= ${INLINE_LENGTH} then message = '["' .. id .. '","' .. state .. '",' .. quoted .. ']' end
+  if reply_to ~= '' then redis.call('PUBLISH', reply_to, message) end
+  for channel in string.gmatch(channels or '', '%S+') do
+    if channel ~= reply_to then redis.call('PUBLISH', channel, message) end
+  end
+end
+`;
+
+// KEYS job · ARGV id state quoted reply_to
+const tellOne = script('tell', `${TELL}tell(KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4])`);
+
+/** One job of one installation. */
+export interface ToldJob {
+  prefix: string;
+  task: string;
+  id: string;
+}
+
+/**
+ * Tells how a job ended, where its end was written by BullMQ.
+ * @param replyTo the channel that the job's data names
+ */
+export async function tellEnd(redis: Redis, { prefix, task, id }: ToldJob, replyTo: string | undefined, view: JobView): Promise<void> {
+  await tellOne(redis, [taskKeys(prefix, task).job(id)], [id, view.state, JSON.stringify(view.resultJson), replyTo ?? '']);
+}
+
+/** The channel of one API process. */
+export function replyChannel(prefix: string, processId: string): string {
+  return `${prefix}:replies:${processId}`;
+}
+
+/** What a message says: the job, and its end where that is short enough; else the job must be read. */
+export function parseReply(message: string): { id: string; view?: JobView } {
+  const [id, state, resultJson] = JSON.parse(message) as [string, JobState?, string?];
+  return state === undefined || resultJson === undefined ? { id } : { id, view: { state, resultJson } };
 }
 
 type Wake = (view: JobView | undefined) => void;
@@ -27,7 +75,7 @@ export class ReplyListener {
   /** @param processId unlike that of any other process */
   constructor(subscriber: Redis, prefix: string, processId: string) {
     this.#subscriber = subscriber;
-    this.channel = `${prefix}:replies:${processId}`;
+    this.channel = replyChannel(prefix, processId);
     this.#revokes = revokeChannel(prefix);
   }
 
@@ -68,8 +116,8 @@ export class ReplyListener {
   readonly #onMessage = (channel: string, message: string): void => {
     if (channel === this.#revokes) return this.#wake(message, undefined);
     if (channel !== this.channel) return;
-    const [id, state, resultJson] = JSON.parse(message) as [string, JobState?, string?];
-    this.#wake(id, state === undefined || resultJson === undefined ? undefined : { state, resultJson });
+    const { id, view } = parseReply(message);
+    this.#wake(id, view);
   };
 
   #wake(id: string, view: JobView | undefined): void {

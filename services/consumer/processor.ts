@@ -5,7 +5,7 @@ import { dropRevokedJob } from '../../shared/job-scripts.ts';
 import { type JobView, REVOKED_WAITING } from '../../shared/job-state.ts';
 import type { Logger } from '../../shared/logger.ts';
 import type { Redis } from '../../shared/redis.ts';
-import { publishReply } from '../../shared/replies.ts';
+import { tellEnd } from '../../shared/replies.ts';
 import { failureOf, isRetried } from './failure.ts';
 import type { Claim } from './lane.ts';
 import { LONGEST_TIMER_MS, watchLimits } from './limits.ts';
@@ -206,11 +206,10 @@ export class Processor {
   }
 
   #reply(claim: Claim, view: JobView): void {
-    const { replyTo } = claim.job.data;
-    if (replyTo === undefined) return;
+    const { redis, prefix, log } = this.#options;
     // Whoever waits reads the job again in any case, so a lost message costs time and nothing else.
-    publishReply(this.#options.redis, replyTo, claim.id, view).catch((error) =>
-      this.#options.log.debug({ reason: messageOf(error) }, 'reply.failed'),
+    tellEnd(redis, { prefix, task: claim.lane.name, id: claim.id }, claim.job.data.replyTo, view).catch((error) =>
+      log.debug({ reason: messageOf(error) }, 'reply.failed'),
     );
   }
 
