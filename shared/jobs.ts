@@ -7,6 +7,7 @@ import { type JobView, stateFields, viewOf } from './job-state.ts';
 import { oldestWaiting } from './oldest-waiting.ts';
 import { answering, type Redis } from './redis.ts';
 import type { TaskDescriptor } from './registry.ts';
+import { watchJob } from './watch-job.ts';
 
 /** What a job carries beside its params; only what differs from the default is stored. */
 export interface JobData {
@@ -107,6 +108,12 @@ export class Jobs {
   /** What is known of a job: one HMGET. Undefined: never existed, or its result has expired. */
   async check(task: string, id: string): Promise<JobView | undefined> {
     const values = await answering(this.#redis, () => this.#redis.hmget(taskKeys(this.#prefix, task).job(id), ...stateFields));
+    return viewOf(values, Date.now(), this.#resultExpiresSeconds);
+  }
+
+  /** As `check`, and where the job has not ended, its end is told on `channel` (replies.ts). */
+  async watch(task: string, id: string, channel: string): Promise<JobView | undefined> {
+    const values = await answering(this.#redis, () => watchJob(this.#redis, { prefix: this.#prefix, task, id }, channel));
     return viewOf(values, Date.now(), this.#resultExpiresSeconds);
   }
 
