@@ -153,7 +153,7 @@ export class JobEnds {
         this.#missed = false;
         due = this.#due();
         await Promise.all(due.map(([id, { task }]) => this.#read(task, id)));
-      } while (due.length > 0);
+      } while (this.#missed || due.length > 0);
     } catch (error) {
       this.#onReadFailed(error);
     } finally {

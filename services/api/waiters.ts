@@ -18,8 +18,13 @@ export class Waiters {
   readonly #waiting = new Set<Waiter>();
   #stopped = false;
 
+  /** How many wait. */
+  get size(): number {
+    return this.#waiting.size;
+  }
+
   get full(): boolean {
-    return this.#waiting.size >= MOST_WAITING;
+    return this.size >= MOST_WAITING;
   }
 
   /** Keeps a client, unless the process stops or there are too many: then false, and it is not kept. */
