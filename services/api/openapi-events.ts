@@ -7,8 +7,8 @@ type Fragment = Record<string, unknown>;
 const EXAMPLE = `retry: 1000
 
 event: end
-id: Ab12Cd34-get_circle_area-0199d4a5-7c1e-7a30-8f52-3a0c6f1f9b7e
-data: {"id":"Ab12Cd34-get_circle_area-0199d4a5-7c1e-7a30-8f52-3a0c6f1f9b7e","state":"SUCCESS","result":{"area":3.14}}
+id: Ab12Cd34-resize-0199d4a5-7c1e-7a30-8f52-3a0c6f1f9b7e
+data: {"id":"Ab12Cd34-resize-0199d4a5-7c1e-7a30-8f52-3a0c6f1f9b7e","state":"SUCCESS","result":{"width":640}}
 
 event: done
 id: done
