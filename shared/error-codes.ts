@@ -30,6 +30,7 @@ export const errorCodes = {
   accounts_broken: { status: 503, meaning: 'The accounts file cannot be read; nobody is let in.' },
   accounts_missing: { status: 503, meaning: 'There are no accounts, and anonymous access is not allowed beyond loopback.' },
   not_ready: { status: 503, meaning: 'This process cannot serve jobs yet, or is about to end.' },
+  too_many_waiting: { status: 503, meaning: 'As many clients wait for jobs as this process holds; try again after `retry-after`.' },
   redis_unavailable: { status: 503, meaning: 'Redis does not answer, or is full; try again after `retry-after`.' },
   disk_full: { status: 507, meaning: 'There is no room for the file.' },
 } as const;

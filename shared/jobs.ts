@@ -10,6 +10,7 @@ import { oldestWaiting } from './oldest-waiting.ts';
 import { JobReader } from './read-jobs.ts';
 import { answering, type Redis } from './redis.ts';
 import type { TaskDescriptor } from './registry.ts';
+import { watchJob } from './watch-job.ts';
 
 /** What a job carries beside its params; only what differs from the default is stored. */
 export interface JobData {
@@ -135,6 +136,12 @@ export class Jobs {
   async check(task: string, id: string): Promise<JobView | undefined> {
     const fields = await this.#reader.read(taskKeys(this.#prefix, task).job(id));
     return viewOf(fields, Date.now(), this.#resultExpiresSeconds);
+  }
+
+  /** As `check`, and where the job has not ended, its end is told on `channel` (replies.ts). */
+  async watch(task: string, id: string, channel: string): Promise<JobView | undefined> {
+    const values = await answering(this.#redis, () => watchJob(this.#redis, { prefix: this.#prefix, task, id }, channel));
+    return viewOf(values, Date.now(), this.#resultExpiresSeconds);
   }
 
   /** The last lines that a job wrote, oldest first; none when there is no such job. */

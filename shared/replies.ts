@@ -1,82 +1,63 @@
 /**
- * Answers to who waits for a job. The consumer publishes the end of a job that carries `replyTo`; every API process listens
- * on one channel of its own and on the channel of revokes, over one connection.
+ * Telling who waits for a job how it ended. Every API process hears one channel of its own. A job carries the channels that want to
+ * hear of it: `replyTo` in its data, of the process that submitted it for /run, and `tell` in its hash, of those that asked since
+ * (watch-job.ts). A message may be lost with a connection: whoever waits reads the job again, so that costs time and nothing else.
  */
-import { revokeChannel } from './job-scripts.ts';
+import { taskKeys } from './job-scripts.ts';
 import type { JobState, JobView } from './job-state.ts';
 import type { Redis } from './redis.ts';
+import { script } from './script.ts';
 
-/** Results longer than this are not put into the message: the waiting process reads them from the job. */
+/** Results longer than this, in bytes, are not put into the message: the waiting process reads them from the job. */
 const INLINE_LENGTH = 64 * 1024;
 
-/** What is told of the end of a job. */
-export function replyMessage(id: string, { state, resultJson }: JobView): string {
-  return JSON.stringify(resultJson.length > INLINE_LENGTH ? [id] : [id, state, resultJson]);
+/**
+ * Lua: `tell(job, channels, id, state, quoted, reply_to)` tells the end of a job, once for each channel, and forgets `tell`. Run it in the step that
+ * ends the job: who asks later finds the end.
+ *
+ * - `job`: the key of its hash; `channels`: the value of `tell` in it, or false
+ * - `id`, `state`: SUCCESS or FAILURE, as they are
+ * - `quoted`: the JSON text of the result as a JSON string, which is how BullMQ keeps a return value
+ * - `reply_to`: the channel that the job's data names, '' for none
+ */
+export const TELL = `
+local function tell(job, channels, id, state, quoted, reply_to)
+  if channels then redis.call('HDEL', job, 'tell') end
+  if not channels and reply_to == '' then return end
+  local message = '["' .. id .. '"]'
+  if #quoted <= ${INLINE_LENGTH} then message = '["' .. id .. '","' .. state .. '",' .. quoted .. ']' end
+  if reply_to ~= '' then redis.call('PUBLISH', reply_to, message) end
+  for channel in string.gmatch(channels or '', '%S+') do
+    if channel ~= reply_to then redis.call('PUBLISH', channel, message) end
+  end
+end
+`;
+
+// KEYS job · ARGV id state quoted reply_to
+const tellOne = script('tell', `${TELL}tell(KEYS[1], redis.call('HGET', KEYS[1], 'tell'), ARGV[1], ARGV[2], ARGV[3], ARGV[4])`);
+
+/** One job of one installation. */
+export interface ToldJob {
+  prefix: string;
+  task: string;
+  id: string;
 }
 
-/** Tells the process that listens on `channel` how a job ended. */
-export async function publishReply(redis: Redis, channel: string, id: string, view: JobView): Promise<void> {
-  await redis.publish(channel, replyMessage(id, view));
+/**
+ * Tells how a job ended, where its end was written by BullMQ.
+ * @param replyTo the channel that the job's data names
+ */
+export async function tellEnd(redis: Redis, { prefix, task, id }: ToldJob, replyTo: string | undefined, view: JobView): Promise<void> {
+  await tellOne(redis, [taskKeys(prefix, task).job(id)], [id, view.state, JSON.stringify(view.resultJson), replyTo ?? '']);
 }
 
-type Wake = (view: JobView | undefined) => void;
+/** The channel of one API process. */
+export function replyChannel(prefix: string, processId: string): string {
+  return `${prefix}:replies:${processId}`;
+}
 
-export class ReplyListener {
-  /** What a job's `replyTo` must be for its end to be told here. */
-  readonly channel: string;
-  readonly #subscriber: Redis;
-  readonly #revokes: string;
-  readonly #waiting = new Map<string, Set<Wake>>();
-
-  /** @param processId unlike that of any other process */
-  constructor(subscriber: Redis, prefix: string, processId: string) {
-    this.#subscriber = subscriber;
-    this.channel = `${prefix}:replies:${processId}`;
-    this.#revokes = revokeChannel(prefix);
-  }
-
-  start(): void {
-    this.#subscriber.on('message', this.#onMessage);
-    this.#subscriber.subscribe(this.channel, this.#revokes).catch(() => {});
-  }
-
-  stop(): void {
-    this.#subscriber.off('message', this.#onMessage);
-    for (const wakes of this.#waiting.values()) for (const wake of wakes) wake(undefined);
-    this.#waiting.clear();
-  }
-
-  /**
-   * Waits until the end of a job is told, at most `ms` milliseconds or until `signal` aborts. Register before the job is
-   * submitted, or its end may be missed. Undefined: not told in time, told without its result, or aborted; read the job then.
-   */
-  wait(id: string, ms: number, signal?: AbortSignal): Promise<JobView | undefined> {
-    return new Promise((resolve) => {
-      const wakes = this.#waiting.get(id) ?? new Set<Wake>();
-      this.#waiting.set(id, wakes);
-      const settle: Wake = (view) => {
-        clearTimeout(timer);
-        signal?.removeEventListener('abort', onAbort);
-        wakes.delete(settle);
-        if (wakes.size === 0 && this.#waiting.get(id) === wakes) this.#waiting.delete(id);
-        resolve(view);
-      };
-      const onAbort = () => settle(undefined);
-      const timer = setTimeout(settle, Math.min(ms, 2 ** 31 - 1), undefined);
-      wakes.add(settle);
-      if (signal?.aborted) onAbort();
-      else signal?.addEventListener('abort', onAbort);
-    });
-  }
-
-  readonly #onMessage = (channel: string, message: string): void => {
-    if (channel === this.#revokes) return this.#wake(message, undefined);
-    if (channel !== this.channel) return;
-    const [id, state, resultJson] = JSON.parse(message) as [string, JobState?, string?];
-    this.#wake(id, state === undefined || resultJson === undefined ? undefined : { state, resultJson });
-  };
-
-  #wake(id: string, view: JobView | undefined): void {
-    for (const wake of [...(this.#waiting.get(id) ?? [])]) wake(view);
-  }
+/** What a message says: the job, and its end where that is short enough; else the job must be read. */
+export function parseReply(message: string): { id: string; view?: JobView } {
+  const [id, state, resultJson] = JSON.parse(message) as [string, JobState?, string?];
+  return state === undefined || resultJson === undefined ? { id } : { id, view: { state, resultJson } };
 }

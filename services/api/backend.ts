@@ -14,9 +14,9 @@ import {
   type RedisListener,
 } from '../../shared/redis.ts';
 import { RegistryView } from '../../shared/registry.ts';
-import { ReplyListener } from '../../shared/replies.ts';
 import { Access } from './access.ts';
 import { Audit } from './audit.ts';
+import { JobEnds } from './job-ends.ts';
 import { Membership } from './membership.ts';
 import { RegistryUpkeep } from './registry-upkeep.ts';
 import { ServedCertificate } from './served-certificate.ts';
@@ -31,7 +31,7 @@ export class Backend {
   readonly config: Config;
   readonly redis: Redis;
   readonly registry: RegistryView;
-  readonly replies: ReplyListener;
+  readonly ends: JobEnds;
   readonly access: Access;
   readonly audit: Audit;
   readonly validators = new Validators();
@@ -53,7 +53,13 @@ export class Backend {
     // While Redis is away, every request listens for its return. (BullMQ adds to the number, so 0 would not mean "any".)
     this.redis.setMaxListeners(MAX_LISTENERS);
     this.registry = new RegistryView(this.redis, this.#subscriber, config.redis.prefix, log);
-    this.replies = new ReplyListener(this.#subscriber, config.redis.prefix, randomUUID());
+    this.ends = new JobEnds({
+      subscriber: this.#subscriber,
+      prefix: config.redis.prefix,
+      processId: randomUUID(),
+      jobs: () => this.jobs,
+      log,
+    });
     this.access = new Access(config, this.redis, log);
     this.audit = new Audit(config, log);
     this.#membership = new Membership({ redis: this.redis, config, log, onRunningId: (id) => this.#serveJobsOf(id) });
@@ -72,7 +78,7 @@ export class Backend {
   /** Starts to follow Redis; returns at once, also while it is away. */
   start(): void {
     this.registry.start();
-    this.replies.start();
+    this.ends.start();
     this.redis.on('ready', this.#refreshRegistry);
     this.#membership.start();
     this.#certificate.start();
@@ -140,7 +146,7 @@ export class Backend {
     this.#certificate.stop();
     this.#upkeep.stop();
     this.registry.stop();
-    this.replies.stop();
+    this.ends.stop();
     this.audit.close();
     disconnectRedis(this.redis);
     disconnectRedis(this.#subscriber);

@@ -2,6 +2,7 @@
 import type { Config } from '../../shared/config.ts';
 import type { TaskDescriptor } from '../../shared/registry.ts';
 import { BATCH_MAX } from './job-request.ts';
+import { eventPaths } from './openapi-events.ts';
 import { exampleOf } from './openapi-example.ts';
 import { filePaths } from './openapi-files.ts';
 import { always, answer, errorResponses, errors, withBody } from './openapi-responses.ts';
@@ -188,7 +189,7 @@ function controlPaths(serves: Serves): Fragment {
     },
   };
   return {
-    ...(serves.check ? { '/check/{result_id}': check, '/jobs/{id}/logs': logs } : {}),
+    ...(serves.check ? { '/check/{result_id}': check, ...eventPaths(tags), '/jobs/{id}/logs': logs } : {}),
     ...(serves.revoke ? { '/revoke': revoke } : {}),
   };
 }

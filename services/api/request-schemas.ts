@@ -34,6 +34,24 @@ export const revokeSchema = {
   properties: { result_id: { type: 'string', description: 'The id of the job.' } },
 };
 
+/** Jobs that one client may listen for at a time, and how long an id may be, in characters. */
+const MOST_IDS = 1000;
+const LONGEST_ID = 200;
+
+export const eventsSchema = {
+  type: 'object',
+  required: ['ids'],
+  properties: {
+    ids: {
+      type: 'array',
+      items: { type: 'string', minLength: 1, maxLength: LONGEST_ID },
+      minItems: 1,
+      maxItems: MOST_IDS,
+      description: 'The ids of the jobs.',
+    },
+  },
+};
+
 export const statusFields = ['worker_status', 'task_info', 'pending_task_count'] as const;
 
 export type StatusField = (typeof statusFields)[number];
@@ -45,12 +63,25 @@ export const statusSchema = {
 
 const validateConcurrency = compile(concurrencySchema, CONCURRENCY_FIELD);
 const validateRevoke = compile(revokeSchema, 'revoke');
+const validateEvents = compile(eventsSchema, 'events');
 const validateStatus = compile(statusSchema, 'status_info');
 
 /** @throws ValidationError */
 export function revokedId(body: JsonBody): string {
   check(validateRevoke, body);
   return String(fieldOf(body.value, 'result_id'));
+}
+
+/**
+ * The ids of jobs whose ends are asked for.
+ * @param where they came from, with its length in bytes
+ * @throws ValidationError
+ */
+export function askedJobs(asked: unknown, where: 'query' | 'body', length: number): string[] {
+  const issues = validateEvents(asked, [where], length);
+  if (issues.length > 0) throw new ValidationError(issues);
+  const ids = fieldOf(asked, 'ids');
+  return Array.isArray(ids) ? ids.map(String) : [];
 }
 
 /** @throws ValidationError */

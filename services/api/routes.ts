@@ -6,6 +6,7 @@ import { checkRoute } from './routes/check.ts';
 import { createBatchRoute, createRoute } from './routes/create.ts';
 import { docsRoutes, openApiRoute, redocRoutes } from './routes/docs.ts';
 import { downloadRoute } from './routes/download.ts';
+import { eventsRoutes } from './routes/events.ts';
 import { healthRoute, readyRoute } from './routes/health.ts';
 import { jobLogsRoute } from './routes/job-logs.ts';
 import { revokeRoute } from './routes/revoke.ts';
@@ -19,7 +20,7 @@ export function routesOf(backend: Backend, log: Logger): Route[] {
   return [
     ...when(serves.run, () => [runRoute(backend)]),
     ...when(serves.create, () => [createRoute(backend), createBatchRoute(backend)]),
-    ...when(serves.check, () => [checkRoute(backend), jobLogsRoute(backend)]),
+    ...when(serves.check, () => [checkRoute(backend), ...eventsRoutes(backend), jobLogsRoute(backend)]),
     ...when(serves.revoke, () => [revokeRoute(backend)]),
     ...when(serves.statusInfo, () => [statusInfoRoute(backend), workersRoute(backend)]),
     ...when(serves.upload, () => [uploadRoute(backend)]),

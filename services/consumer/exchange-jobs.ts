@@ -5,20 +5,21 @@
  */
 import { taskKeys } from '../../shared/job-scripts.ts';
 import type { Redis } from '../../shared/redis.ts';
+import { TELL } from '../../shared/replies.ts';
 import { script } from '../../shared/script.ts';
 import { takenFields } from './claim.ts';
 
 // KEYS 1 wait 2 active 3 stalled 4 completed 5 meta 6 delayed 7 marker
-// ARGV 1 base 2 now (ms) 3 stamp 4 lock (ms) 5 token of the jobs taken 6 how many · then of each end: id, token, return value, channel that asked for the end (or empty), message
+// ARGV 1 base 2 now (ms) 3 stamp 4 lock (ms) 5 token of the jobs taken 6 how many · then of each end: id, token, return value, channel that the job's data names (or '')
 // Returns for each end whether the caller still owned the job; the jobs taken; how many are left; when the next is due (ms), or 0.
 const exchange = script(
   'exchange-jobs',
-  `
+  `${TELL}
 local wait, active, delayed, marker = KEYS[1], KEYS[2], KEYS[6], KEYS[7]
 local base, now = ARGV[1], ARGV[2]
 
 local owned = {}
-for at = 7, #ARGV, 5 do
+for at = 7, #ARGV, 4 do
   local id = ARGV[at]
   local job = base .. id
   local known = redis.call('HMGET', job, 'timestamp', 'atm', 'tell')
@@ -27,7 +28,7 @@ for at = 7, #ARGV, 5 do
     redis.call('SREM', KEYS[3], id)
     redis.call('HSET', job, 'atm', tonumber(known[2] or 0) + 1, 'returnvalue', ARGV[at + 2], 'finishedOn', now)
     redis.call('ZADD', KEYS[4], now, id)
-    if ARGV[at + 3] ~= '' then redis.call('PUBLISH', ARGV[at + 3], ARGV[at + 4]) end
+    tell(job, known[3], id, 'SUCCESS', ARGV[at + 2], ARGV[at + 3])
     owned[#owned + 1] = 1
   else
     owned[#owned + 1] = 0
@@ -82,9 +83,8 @@ export interface End {
   token: string;
   /** The result as JSON text. */
   json: string;
-  /** Who asked to be told of the end, and what they are told. */
-  replyTo: string;
-  message: string;
+  /** The channel that the job's data names. */
+  replyTo: string | undefined;
 }
 
 /** What is taken in exchange. */
@@ -116,7 +116,7 @@ export async function exchangeJobs(
   const keys = taskKeys(prefix, task);
   const { wait, active, stalled, completed, meta, delayed, marker } = keys;
   const args: (string | number)[] = [keys.base, Date.now(), stamp, lockMs, token, wanted];
-  for (const end of ends) args.push(end.id, end.token, JSON.stringify(end.json), end.replyTo, end.message);
+  for (const end of ends) args.push(end.id, end.token, JSON.stringify(end.json), end.replyTo ?? '');
   const reply = await exchange(redis, [wait, active, stalled, completed, meta, delayed, marker], args);
   const [owned, taken, due] = reply as [number[], [id: string, fields: (string | null)[]][], number];
   return {

@@ -178,9 +178,9 @@ export class Lane {
 
   /**
    * Ends a job with its result, in the next exchange. False when the job is not this consumer's any more.
-   * @param end its result as JSON text, who asked for it, and what they are told
+   * @param end its result as JSON text, and the channel of who submitted it and waits
    */
-  async complete(claim: Claim, end: Pick<End, 'json' | 'replyTo' | 'message'>): Promise<boolean> {
+  async complete(claim: Claim, end: Pick<End, 'json' | 'replyTo'>): Promise<boolean> {
     const { id, token } = claim;
     const write = () =>
       new Promise<boolean>((resolve, reject) => {

@@ -5,7 +5,7 @@ import { dropRevokedJob } from '../../shared/job-scripts.ts';
 import { type JobView, REVOKED_WAITING } from '../../shared/job-state.ts';
 import type { Logger } from '../../shared/logger.ts';
 import type { Redis } from '../../shared/redis.ts';
-import { publishReply, replyMessage } from '../../shared/replies.ts';
+import { tellEnd } from '../../shared/replies.ts';
 import { failureOf, isRetried } from './failure.ts';
 import type { Claim } from './claim.ts';
 import { LONGEST_TIMER_MS, watchLimits } from './limits.ts';
@@ -233,10 +233,7 @@ export class Processor {
   }
 
   async #complete({ claim }: RunningJob, json: string, fields: object): Promise<void> {
-    const view: JobView = { state: 'SUCCESS', resultJson: json };
-    const { replyTo = '' } = claim.job.data;
-    const message = replyTo === '' ? '' : replyMessage(claim.id, view);
-    if (await claim.lane.complete(claim, { json, replyTo, message })) this.#options.log.debug(fields, 'job.completed');
+    if (await claim.lane.complete(claim, { json, replyTo: claim.job.data.replyTo })) this.#options.log.debug(fields, 'job.completed');
   }
 
   async #fail(claim: Claim, error: PlainError, fields: object = { task: claim.lane.name, jobId: claim.id }): Promise<void> {
@@ -252,11 +249,10 @@ export class Processor {
   }
 
   #reply(claim: Claim, view: JobView): void {
-    const { replyTo } = claim.job.data;
-    if (replyTo === undefined) return;
+    const { redis, prefix, log } = this.#options;
     // Whoever waits reads the job again in any case, so a lost message costs time and nothing else.
-    publishReply(this.#options.redis, replyTo, claim.id, view).catch((error) =>
-      this.#options.log.debug({ reason: messageOf(error) }, 'reply.failed'),
+    tellEnd(redis, { prefix, task: claim.lane.name, id: claim.id }, claim.job.data.replyTo, view).catch((error) =>
+      log.debug({ reason: messageOf(error) }, 'reply.failed'),
     );
   }
 

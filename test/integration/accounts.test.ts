@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { keyText } from '../../shared/accounts.ts';
 import { hashOf, writeAccounts } from '../support/accounts.ts';
+import { parseEvents } from '../support/events.ts';
 import { type Answer, apiClient, jobOf, type Method } from '../support/https.ts';
 import { until } from '../support/until.ts';
 import { type ApiNode, startApiNode } from './api-node.ts';
@@ -71,6 +72,8 @@ describe('roles', () => {
     ['POST', () => '/create/get_circle_area/batch', [{ radius: 1 }]],
     ['GET', (id) => `/check/${id}`],
     ['GET', (id) => `/check/noop?result_id=${id}`],
+    ['GET', (id) => `/events?ids=${id}`],
+    ['POST', () => '/events', { ids: ['unknown'] }],
     ['GET', (id) => `/jobs/${id}/logs`],
     ['POST', () => '/status_info', {}],
     ['GET', () => '/openapi.json'],
@@ -83,12 +86,12 @@ describe('roles', () => {
   ];
 
   test.each([
-    ['an admin', root, [200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 404, 405]],
-    ['a viewer', eve, [403, 403, 403, 403, 403, 403, 403, 200, 200, 200, 200, 200, 200, 200, 200, 200, 404, 405]],
-    ['a submitter', sue, [200, 200, 200, 200, 200, 200, 200, 404, 404, 404, 200, 200, 200, 200, 200, 200, 404, 405]],
-    ['a key for some tasks', bot, [200, 200, 200, 200, 404, 404, 404, 404, 404, 404, 200, 200, 200, 200, 200, 200, 404, 405]],
-    ['nobody', nobody, [401, 401, 401, 401, 401, 401, 401, 401, 401, 401, 401, 401, 401, 401, 200, 200, 404, 405]],
-    ['an ended account', { headers: { authorization: `Bearer ${expiredKey}` } }, [...Array<number>(14).fill(401), 200, 200, 404, 405]],
+    ['an admin', root, [200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 404, 405]],
+    ['a viewer', eve, [403, 403, 403, 403, 403, 403, 403, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 404, 405]],
+    ['a submitter', sue, [200, 200, 200, 200, 200, 200, 200, 404, 404, 200, 200, 404, 200, 200, 200, 200, 200, 200, 404, 405]],
+    ['a key for some tasks', bot, [200, 200, 200, 200, 404, 404, 404, 404, 404, 200, 200, 404, 200, 200, 200, 200, 200, 200, 404, 405]],
+    ['nobody', nobody, [401, 401, 401, 401, 401, 401, 401, 401, 401, 401, 401, 401, 401, 401, 401, 401, 200, 200, 404, 405]],
+    ['an ended account', { headers: { authorization: `Bearer ${expiredKey}` } }, [...Array<number>(16).fill(401), 200, 200, 404, 405]],
   ])('%s is let in where the role says so', async (_who, options, expected) => {
     const answers: Answer[] = [];
     for (const [method, path, body] of routes) answers.push(await api.send(method, path(id), body, options));
@@ -118,12 +121,13 @@ describe('what belongs to somebody else', () => {
         await api.get(`/check/${of}`, { ...sam, headers: { prefer: 'wait=1' } }),
         await api.get(`/check/wait?result_id=${of}`, sam),
         await api.get(`/jobs/${of}/logs`, sam),
+        await api.get(`/events?ids=${of}`, sam),
         await api.post('/revoke', { result_id: of }, sam),
       ];
       return answers.map(({ status, body }) => ({ status, text: JSON.stringify(body).replaceAll(of, 'ID') }));
     };
     expect(await told(id)).toEqual(await told(unknown));
-    expect((await told(id)).map(({ status }) => status)).toEqual([404, 404, 404, 404, 200]);
+    expect((await told(id)).map(({ status }) => status)).toEqual([404, 404, 404, 404, 200, 200]);
     expect(await stateOf(id)).toBe('STARTED');
     for (const options of [sue, eve, root]) {
       expect(jobOf(await api.get(`/check/${id}`, options))).toMatchObject({ state: 'STARTED' });
@@ -144,6 +148,21 @@ describe('what belongs to somebody else', () => {
       expect(Object.keys(answer.body as object)).toEqual(['id', 'state', 'result']);
       expect((await api.get(`/check/${id}`, sam)).status).toBe(404);
     }
+  });
+
+  test('events tell the ends of jobs that the caller may see, and of others what they tell of none', async () => {
+    const [own, others, circle] = [
+      jobOf(await api.post('/run/noop', {}, sue)).id,
+      jobOf(await api.post('/run/noop', {}, bot)).id,
+      jobOf(await api.post('/run/get_circle_area', { radius: 1 }, root)).id,
+    ];
+    const told = async (options: Options) => {
+      const { body } = await api.get(`/events?ids=${own},${others},${circle}`, options);
+      return parseEvents(String(body)).map(({ event }) => event);
+    };
+    expect(await told(sue)).toEqual(['end', 'unknown', 'unknown', 'done']);
+    expect(await told(bot)).toEqual(['unknown', 'end', 'unknown', 'done']);
+    expect(await told(eve)).toEqual(['end', 'end', 'end', 'done']);
   });
 
   test('status_info lists the running jobs that the caller may see', async () => {

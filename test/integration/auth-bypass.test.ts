@@ -84,6 +84,7 @@ test('no spelling of a path that needs credentials goes without', async () => {
     '/docs',
     '/redoc',
     '/check/x',
+    '/events?ids=x',
     '/jobs/x/logs',
     '/download?file_name=x',
     '/docs/assets/5.35.0/swagger-ui-bundle.js',

@@ -48,6 +48,7 @@ test('every task has its paths, its tag and both of its schemas', () => {
     '/create/grow',
     '/create/grow/batch',
     '/download',
+    '/events',
     '/health',
     '/jobs/{id}/logs',
     '/ready',

@@ -2,15 +2,11 @@ import { NotFoundError, ValidationError } from '../../../shared/errors.ts';
 import { isOfRunningId, parseJobId } from '../../../shared/job-id.ts';
 import { hasEnded, type JobView } from '../../../shared/job-state.ts';
 import type { Backend } from '../backend.ts';
-import { knowsTask, sees } from '../caller.ts';
-import { jobEnd } from '../job-end.ts';
+import { type Caller, knowsTask, sees } from '../caller.ts';
 import { preferredWait } from '../prefer.ts';
 import { quoted } from '../quoted.ts';
 import { answerJson, type Context, jobJson, type Route } from '../route.ts';
-
-/** How long a check that waits pauses between two looks, in milliseconds: 50 at first, half as long again each time, up to 500. */
-const FIRST_PAUSE_MS = 50;
-const LONGEST_PAUSE_MS = 500;
+import { Waiting } from '../waiters.ts';
 
 /** `GET /check/{task}?result_id=ID` and `GET /check/{ID}`: a job's state and result. */
 export function checkRoute(backend: Backend): Route {
@@ -46,26 +42,28 @@ function askedFor(ctx: Context, { registry }: Backend): { id: string; ofTask?: s
   return { id: subject };
 }
 
-function noJob(id: string, task: string | undefined): NotFoundError {
+/** @param task the one that the job should be of, where that is said */
+export function noJob(id: string, task?: string): NotFoundError {
   const of = task === undefined ? '' : ` of ${task}`;
   return new NotFoundError(`There is no job${of} with result_id=${quoted(id)}: it never existed, or its result has expired`);
 }
 
 async function lookOrWait(ctx: Context, backend: Backend, { id, task }: { id: string; task: string }): Promise<JobView | undefined> {
-  const { config, jobs, replies, waiters } = backend;
-  const read = () => jobs.check(task, id);
-  const found = await read();
-  const seen = sees(ctx.state.caller, found?.owner) ? found : undefined;
+  const { config, ends, jobs } = backend;
+  const { caller } = ctx.state;
   const preferred = preferredWait(ctx.get('prefer'));
-  if (preferred === undefined) return seen;
+  if (preferred === undefined) return seen(caller, await jobs.check(task, id));
   ctx.set('preference-applied', `wait=${preferred}`);
-  if (seen === undefined || hasEnded(seen.state)) return seen;
-  const { signal, done } = waiters.add(ctx.req);
+  const waiting = new Waiting(backend, ctx.req, id, Math.min(preferred, config.api.runMaxWaitSeconds) * 1000);
   try {
-    const ms = Math.min(preferred, config.api.runMaxWaitSeconds) * 1000;
-    const pauseMs = (turn: number) => Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 1.5 ** turn);
-    return await jobEnd({ id, replies, ms, signal, read, pauseMs });
+    const view = seen(caller, await ends.watch(task, id, waiting));
+    if (view === undefined || hasEnded(view.state)) return view;
+    return (await waiting.end) ?? (await jobs.check(task, id));
   } finally {
-    done();
+    waiting.stop();
   }
+}
+
+function seen(caller: Caller, view: JobView | undefined): JobView | undefined {
+  return sees(caller, view?.owner) ? view : undefined;
 }
