@@ -11,6 +11,7 @@ import { TestQueue } from '../support/queue.ts';
 import { redisProgram } from '../support/redis.ts';
 import { tempDir } from '../support/temp.ts';
 import { until } from '../support/until.ts';
+import { pulsed } from './pulsed.ts';
 
 const SOFT_MS = 600;
 const HARD_MS = 1000;
@@ -86,12 +87,6 @@ async function measure({ way, where }: Case): Promise<Measure> {
   } finally {
     await queue.stop();
   }
-}
-
-function pulsed(file: string): number | undefined {
-  if (!existsSync(file)) return undefined;
-  const bytes = readFileSync(file);
-  return bytes.length === 8 ? bytes.readDoubleLE() : undefined;
 }
 
 function worst(values: readonly (number | undefined)[], over: number): string {

@@ -1,52 +1,35 @@
-/** Rounds, medians and the table that every benchmark prints. */
+/** Rounds, medians and percentiles. */
 import { availableParallelism } from 'node:os';
 
-/** One figure of a case beside its floor, round by round; more is better. */
-export interface Figure {
-  /** What is measured, such as `upload, MB/s`. */
-  name: string;
-  /** What the floor is. */
-  floor: string;
-  ours: number[];
-  floors: number[];
-  /** The ratio that is to be reached. */
-  bar: number;
-}
-
+/** Of an even number of values the upper one of the two in the middle. */
 export function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }
 
-/** Measures both sides in turn, so that what disturbs the machine disturbs both. The first round warms up and is not counted. */
-export async function inRounds(
+/** The smallest value that at least this share of the values does not exceed (nearest rank). @param share such as 0.99 */
+export function percentile(values: readonly number[], share: number): number {
+  return [...values].sort((a, b) => a - b)[Math.max(0, Math.ceil(values.length * share) - 1)] ?? Number.NaN;
+}
+
+/**
+ * Measures everybody in turn, so that what disturbs the machine disturbs all; who begins changes from round to round. A first round
+ * warms up and is not counted.
+ * @returns what each measured, round by round
+ */
+export async function inTurn<Name extends string>(
   rounds: number,
-  ours: () => Promise<number>,
-  floor: () => Promise<number>,
-): Promise<Pick<Figure, 'ours' | 'floors'>> {
-  const figure: Pick<Figure, 'ours' | 'floors'> = { ours: [], floors: [] };
+  contenders: Readonly<Record<Name, () => Promise<number>>>,
+): Promise<Record<Name, number[]>> {
+  const names = Object.keys(contenders) as Name[];
+  const measured = Object.fromEntries(names.map((name) => [name, [] as number[]])) as Record<Name, number[]>;
   for (let round = 0; round <= rounds; round += 1) {
-    const [own, bare] = round % 2 === 0 ? [await ours(), await floor()] : [await floor(), await ours()].reverse();
-    if (round === 0 || own === undefined || bare === undefined) continue;
-    figure.ours.push(own);
-    figure.floors.push(bare);
+    const order = names.map((_, place) => names[(place + round) % names.length] as Name);
+    for (const name of order) {
+      const value = await contenders[name]();
+      if (round > 0) measured[name].push(value);
+    }
   }
-  return figure;
-}
-
-const spread = (values: readonly number[]) =>
-  `${median(values).toFixed(0)} (${Math.min(...values).toFixed(0)}–${Math.max(...values).toFixed(0)})`;
-
-export function ratioOf({ ours, floors }: Figure): number {
-  return median(ours) / median(floors);
-}
-
-/** A Markdown table: medians of the rounds, with the least and the most. */
-export function tableOf(figures: readonly Figure[]): string {
-  const rows = figures.map(
-    (figure) =>
-      `| ${figure.name} | ${spread(figure.ours)} | ${figure.floor}: ${spread(figure.floors)} | ${ratioOf(figure).toFixed(2)} | ${figure.bar} |`,
-  );
-  return ['| case | FastTask | floor | ratio | at least |', '|---|---|---|---|---|', ...rows].join('\n');
+  return measured;
 }
 
 /** Where it was measured. */

@@ -1,54 +1,58 @@
 /** Uploads and downloads beside plain node:https streaming. */
 import { Agent, type RequestOptions, request } from 'node:https';
 import { join } from 'node:path';
-import { projectDir } from '../../shared/config.ts';
-import { type ApiNode, startApiNode } from '../integration/api-node.ts';
-import { startProcess } from '../support/processes.ts';
-import { tempDir } from '../support/temp.ts';
-import { type Figure, inRounds } from './measure.ts';
+import { projectDir } from '../../../shared/config.ts';
+import { type ApiNode, startApiNode } from '../../integration/api-node.ts';
+import { startProcess } from '../../support/processes.ts';
+import { tempDir } from '../../support/temp.ts';
+import type { Group } from '../case.ts';
+import { inTurn } from '../measure.ts';
+import type { Row } from '../table.ts';
 
 const MEGABYTE = 1e6;
 const CHUNK = Buffer.alloc(256 * 1024, 'FastTask ');
 const BOUNDARY = 'fasttask-bench';
 
-/** @param megabytes size of the file that is sent and fetched */
-export async function transferFigures(rounds: number, megabytes: number): Promise<Figure[]> {
-  const node = await startApiNode();
-  const floorPort = await startFloor(node);
-  const agent = new Agent({ keepAlive: true, rejectUnauthorized: false });
-  const length = Math.round((megabytes * MEGABYTE) / CHUNK.length) * CHUNK.length;
-  const perSecond = async (work: () => Promise<unknown>) => {
-    const began = performance.now();
-    await work();
-    return length / MEGABYTE / ((performance.now() - began) / 1000);
-  };
-  try {
-    let name = '';
-    const own = { port: node.port, agent };
-    const bare = { port: floorPort, agent };
-    const upload = await inRounds(
-      rounds,
-      () =>
-        perSecond(async () => {
+export const transfer: Group = {
+  cases: { transfer: 'POST /upload and GET /download of one large file, beside plain node:https that streams' },
+  async measure({ rounds, options: { megabytes } }) {
+    const node = await startApiNode();
+    const agent = new Agent({ keepAlive: true, rejectUnauthorized: false });
+    const length = Math.round((megabytes * MEGABYTE) / CHUNK.length) * CHUNK.length;
+    const perSecond = (work: () => Promise<unknown>) => async () => {
+      const began = performance.now();
+      await work();
+      return length / MEGABYTE / ((performance.now() - began) / 1000);
+    };
+    try {
+      let name = '';
+      const own = { port: node.port, agent };
+      const bare = { port: await startFloor(node), agent };
+      const upload = await inTurn(rounds, {
+        ours: perSecond(async () => {
           name = (JSON.parse(await post({ ...own, path: '/upload' }, length, true)) as { file_name: string }).file_name;
         }),
-      () => perSecond(() => post({ ...bare, path: '/' }, length, false)),
-    );
-    const download = await inRounds(
-      rounds,
-      () => perSecond(() => get({ ...own, path: `/download?file_name=${encodeURIComponent(name)}` }, length)),
-      () => perSecond(() => get({ ...bare, path: '/' }, length)),
-    );
-    const floor = 'plain node:https streaming';
-    return [
-      { name: `upload of ${megabytes} MB, MB/s`, floor, bar: 0.7, ...upload },
-      { name: `download of ${megabytes} MB, MB/s`, floor, bar: 0.7, ...download },
-    ];
-  } finally {
-    agent.destroy();
-    await node.stop();
-  }
-}
+        bare: perSecond(() => post({ ...bare, path: '/' }, length, false)),
+      });
+      const download = await inTurn(rounds, {
+        ours: perSecond(() => get({ ...own, path: `/download?file_name=${encodeURIComponent(name)}` }, length)),
+        bare: perSecond(() => get({ ...bare, path: '/' }, length)),
+      });
+      const row = (what: string, { ours, bare: values }: typeof upload): Row => ({
+        case: 'transfer',
+        what: `${what} of ${megabytes} MB`,
+        unit: 'MB/s',
+        ours,
+        floor: { what: 'plain node:https', values },
+        bar: { of: 'ratio', at: 'least', value: 0.7 },
+      });
+      return [row('upload', upload), row('download', download)];
+    } finally {
+      agent.destroy();
+      await node.stop();
+    }
+  },
+};
 
 async function startFloor({ files }: ApiNode): Promise<number> {
   const ssl = join(files, 'fasttask', 'ssl_cert');

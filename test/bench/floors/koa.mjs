@@ -1,0 +1,44 @@
+// The floor of the HTTP cases: a bare Koa over the same certificate. GET: hello. POST /add and /batch: parse the JSON, queue.add or addBulk.
+// POST /lean: the same as /add with the settings that FastTask gives its queues. Prints the ports of HTTPS and HTTP as JSON.
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createServer as createPlainServer } from 'node:http';
+import { createServer } from 'node:https';
+import { Queue } from 'bullmq';
+import { Redis } from 'ioredis';
+import Koa from 'koa';
+
+const connection = new Redis(process.env.REDIS_URL, { maxRetriesPerRequest: null });
+const queue = new Queue('floor', { connection });
+const lean = new Queue('lean', { connection, skipMetasUpdate: true, streams: { events: { maxLen: 0 } } });
+
+async function bodyOf(request) {
+  const chunks = [];
+  for await (const chunk of request) chunks.push(chunk);
+  return JSON.parse(Buffer.concat(chunks).toString());
+}
+
+const app = new Koa();
+app.use(async (ctx) => {
+  if (ctx.method === 'GET') {
+    ctx.body = { hello: 'world' };
+    return;
+  }
+  const body = await bodyOf(ctx.req);
+  if (ctx.path === '/batch') {
+    const jobs = await queue.addBulk(body.map((data) => ({ name: 'job', data })));
+    ctx.body = { ids: jobs.map(({ id }) => id) };
+  } else {
+    const { id } = await (ctx.path === '/lean' ? lean : queue).add('job', body);
+    ctx.body = { id };
+  }
+});
+
+const tls = { key: readFileSync(process.env.SSL_KEYFILE), cert: readFileSync(process.env.SSL_CERTFILE), minVersion: 'TLSv1.2' };
+const servers = [createServer(tls, app.callback()), createPlainServer(app.callback())];
+for (const server of servers) {
+  server.keepAliveTimeout = 30_000;
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+}
+const [https, http] = servers.map((server) => server.address().port);
+process.stdout.write(`${JSON.stringify({ https, http })}\n`);
