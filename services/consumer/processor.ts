@@ -6,8 +6,8 @@ import { type JobView, REVOKED_WAITING } from '../../shared/job-state.ts';
 import type { Logger } from '../../shared/logger.ts';
 import type { Redis } from '../../shared/redis.ts';
 import { tellEnd } from '../../shared/replies.ts';
-import { failureOf, isRetried } from './failure.ts';
 import type { Claim } from './claim.ts';
+import { failureOf, isRetried } from './failure.ts';
 import { LONGEST_TIMER_MS, watchLimits } from './limits.ts';
 import { PATIENCE_MS, usualAfter } from './parked-jobs.ts';
 import { Places } from './places.ts';
@@ -91,12 +91,14 @@ export class Processor {
       const run = runs[index];
       return run === undefined ? [] : [this.#watch(claim, run)];
     });
-    const patience = setTimeout(() => this.#recall(jobs), PATIENCE_MS);
+    const patience = setTimeout(() => jobs.forEach(({ run }) => run.recall()), PATIENCE_MS);
     let left = jobs.length;
     await Promise.all(
       jobs.map(async (job) => {
         try {
           const end = await this.#underLimits(job);
+          // Recalled, or its thread had to be replaced before: the next ones are not taken ahead for a while.
+          if ('innocent' in end) job.claim.lane.usualMs = Number.POSITIVE_INFINITY;
           left -= 1;
           if (left === 0) free();
           await this.#finish(job, end);
@@ -105,10 +107,6 @@ export class Processor {
         }
       }),
     ).finally(() => clearTimeout(patience));
-  }
-
-  #recall(jobs: readonly RunningJob[]): void {
-    for (const { run, claim } of jobs) if (run.recall()) claim.lane.usualMs = Number.POSITIVE_INFINITY;
   }
 
   /** The job has come back to this consumer, because its lock was lost: what still runs of it here is ended first. */

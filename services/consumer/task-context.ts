@@ -6,15 +6,7 @@ import { JobFiles } from './job-files.ts';
 import { LatestOnly } from './latest-only.ts';
 import { LineBuffer } from './line-buffer.ts';
 import { Request } from './slots.ts';
-import type {
-  FetchAnswer,
-  JobRequest,
-  LogLevel,
-  OutputLine,
-  ThreadMessage,
-  ThreadOutcome,
-  ThreadSettings,
-} from './thread-protocol.ts';
+import type { FetchAnswer, JobRequest, LogLevel, OutputLine, ThreadMessage, ThreadOutcome, ThreadSettings } from './thread-protocol.ts';
 
 /** Shortest pause between two progress messages of a job, in milliseconds. */
 const PROGRESS_PAUSE_MS = 100;

@@ -230,7 +230,8 @@ export class ThreadPool implements RunPlace {
       // Left over where the thread was not to run another job. The ends of those that ran come on another way.
       for (const { slot } of chain) if (!ran.includes(slot)) this.#settle(slot, { innocent: true, suspect: false });
     } catch {
-      for (const { slot } of chain) if (this.#unsettled.has(slot)) this.#settle(slot, this.#verdicts.get(slot) ?? this.#withoutVerdict(slot));
+      for (const { slot } of chain)
+        if (this.#unsettled.has(slot)) this.#settle(slot, this.#verdicts.get(slot) ?? this.#withoutVerdict(slot));
     }
     for (const { slot } of chain) {
       const job = this.#unsettled.get(slot);
