@@ -91,7 +91,9 @@ export class Processor {
       const run = runs[index];
       return run === undefined ? [] : [this.#watch(claim, run)];
     });
-    const patience = setTimeout(() => jobs.forEach(({ run }) => run.recall()), PATIENCE_MS);
+    const patience = setTimeout(() => {
+      for (const { run } of jobs) run.recall();
+    }, PATIENCE_MS);
     let left = jobs.length;
     await Promise.all(
       jobs.map(async (job) => {
