@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { mostAtOnce, readDiary, TestQueue } from '../support/queue.ts';
 import { tempDir } from '../support/temp.ts';
 import { until } from '../support/until.ts';
@@ -157,4 +157,49 @@ it('keeps every promise of revoke when revokes race with starts and ends', async
   const counts = await queue.jobs.counts('noted_a');
   expect(counts).toMatchObject({ waiting: 0, active: 0, delayed: 0, held: 0, failed: 0 });
   expect(counts.succeeded + counts.revoked).toBe(400);
+});
+
+describe('short jobs, which are given to a thread several at once', () => {
+  const short = (count: number) => Array.from({ length: count }, () => ({ params: { file, pauseMs: 0 } }));
+
+  /** Lets the consumer learn that jobs of this task are short. */
+  async function learn(): Promise<void> {
+    const ids = await queue.jobs.submitAll(queue.task('noted_a'), short(300));
+    await until(() => queue.ended(ids), { what: 'the short jobs to end', timeoutMs: 20_000 });
+  }
+
+  it('do not wait behind a long one: they are handed back, without the loss of an attempt, and start once', async () => {
+    await queue.consumer({ WORKER_CONCURRENCY: '2' });
+    await learn();
+    const jobs = [{ params: { file, pauseMs: 4000 } }, ...short(15)];
+    const [long = '', ...others] = await queue.jobs.submitAll(queue.task('noted_a'), jobs);
+    await until(() => queue.ended(others), { what: 'the short ones to end' });
+    expect((await queue.check(long))?.state).toBe('STARTED');
+    expect((await queue.ends(long)).state).toBe('SUCCESS');
+    const starts = readDiary(file).filter(({ event }) => event === 'start');
+    expect(new Set(starts.map(({ id }) => id)).size).toBe(starts.length);
+    for (const id of others) expect(await queue.redis.hmget(`fasttask:{noted_a}:${id}`, 'atm', 'ats')).toEqual(['1', '1']);
+  });
+
+  it('are run elsewhere when the thread of one before them is ended', async () => {
+    await queue.consumer({ WORKER_CONCURRENCY: '1', SOFT_TIME_LIMIT: '0.5', TIME_LIMIT: '1' });
+    await learn();
+    const jobs = [...short(3), { params: { file, pauseMs: 60_000 } }, ...short(3)];
+    const ids = await queue.jobs.submitAll(queue.task('noted_a'), jobs);
+    const views = await Promise.all(ids.map((id) => queue.ends(id)));
+    expect(views.map(({ state }) => state)).toEqual(['SUCCESS', 'SUCCESS', 'SUCCESS', 'FAILURE', 'SUCCESS', 'SUCCESS', 'SUCCESS']);
+    expect(views[3]?.result).toContain('TimeLimitExceeded(1)');
+    const starts = readDiary(file).filter(({ event }) => event === 'start');
+    expect(new Set(starts.map(({ id }) => id)).size).toBe(starts.length);
+  });
+
+  it('are handed back when the consumer stops', async () => {
+    const consumer = await queue.consumer({ WORKER_CONCURRENCY: '1', DRAIN_TIMEOUT: '0.2' });
+    await learn();
+    const [long = '', ...others] = await queue.jobs.submitAll(queue.task('noted_a'), [{ params: { file, pauseMs: 60_000 } }, ...short(10)]);
+    await until(async () => (await queue.check(long))?.state === 'STARTED', { what: 'the long one to start' });
+    expect(await consumer.stop()).toEqual({ code: 0, signal: null });
+    for (const id of [long, ...others]) expect((await queue.check(id))?.state).toBe('PENDING');
+    expect(await queue.jobs.counts('noted_a')).toMatchObject({ waiting: 11, active: 0 });
+  });
 });
