@@ -16,10 +16,9 @@ const faces = {
   formidable: ['^services/api/'],
   send: ['^services/api/'],
   'koa2-swagger-ui': ['^services/api/'],
-  'raw-body': ['^services/api/'],
   selfsigned: ['^shared/certificate\\.ts$'],
   'rate-limiter-flexible': ['^services/api/'],
-  'koa-helmet': ['^services/api/'],
+  helmet: ['^services/api/'],
   '@koa/cors': ['^services/api/'],
 };
 

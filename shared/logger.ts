@@ -2,9 +2,16 @@ import { type DestinationStream, type Logger, pino } from 'pino';
 
 export type { Logger } from 'pino';
 
-/** Appends whole lines to an open file without waiting for the disk. */
-export function appendingTo(descriptor: number): DestinationStream & { on(event: 'error', listener: (error: Error) => void): unknown } {
-  return pino.destination({ fd: descriptor, sync: false });
+/** An open file to which whole lines are appended. */
+export type Appender = DestinationStream & { on(event: 'error', listener: (error: Error) => void): unknown; flushSync(): void };
+
+/** Lines are kept back until there are so many bytes of them, or for so many milliseconds: a write costs more than a line. */
+const KEPT_BYTES = 4096;
+const KEPT_MS = 100;
+
+/** Appends to a file without waiting for the disk. What is kept back is written when the process ends in order, or by `flushSync`. */
+export function appendingTo(descriptor: number): Appender {
+  return pino.destination({ fd: descriptor, sync: false, minLength: KEPT_BYTES, periodicFlush: KEPT_MS });
 }
 
 /** What every line of a process carries. `runningId` is added once Redis has told it. */

@@ -42,12 +42,15 @@ export class Access {
   }
 
   /**
-   * The accounts that now hold.
+   * The accounts that now hold: at once, unless the file must be looked at first.
    * @throws Refusal 503 when nobody can be let in: the file is broken, or there is none and the API can be reached from elsewhere
    */
-  async open(): Promise<Accounts> {
-    const looked = this.#file.current();
-    const accounts = looked instanceof Promise ? await looked : looked;
+  open(): Accounts | Promise<Accounts> {
+    const accounts = this.#file.current();
+    return accounts instanceof Promise ? accounts.then((read) => this.#usable(read)) : this.#usable(accounts);
+  }
+
+  #usable(accounts: Accounts): Accounts {
     if (accounts.kind === 'broken') throw new Refusal('accounts_broken', 'The accounts of this server cannot be read');
     if (accounts.kind === 'none' && !this.#anonymousAllowed) {
       throw new Refusal('accounts_missing', 'This server has no accounts and is not meant for anonymous access');

@@ -1,26 +1,27 @@
 /** The application: what happens to a request, in order. */
 import { randomUUID } from 'node:crypto';
-import { Router } from '@koa/router';
 import Koa, { type Middleware } from 'koa';
 import { NotFoundError } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/logger.ts';
 import { answerError } from './answer-error.ts';
 import type { Backend } from './backend.ts';
 import { type Caller, knowsTask, mayChange } from './caller.ts';
-import { crossOrigin, refuseCrossSite } from './cross-site.ts';
-import { dispatch, fallback, groupByPath } from './dispatch.ts';
+import { crossOrigin, crossSiteCheck } from './cross-site.ts';
+import { Dispatch } from './dispatch.ts';
 import { drain } from './drain.ts';
 import { readJsonBody } from './json-body.ts';
 import { NodeAccess } from './node-access.ts';
 import { nodeRoutes } from './node-routes.ts';
 import { rateLimitOf } from './rate-limit.ts';
 import { Refusal } from './refusal.ts';
-import type { Context, RequestState, Route } from './route.ts';
+import type { Context, PathParams, RequestState, Route } from './route.ts';
 import { routesOf } from './routes.ts';
 import { securityHeaders } from './security-headers.ts';
 
-export function createApp(backend: Backend, log: Logger): Koa<RequestState> {
-  const app = new Koa<RequestState>();
+type Step = Middleware<RequestState, PathParams>;
+
+export function createApp(backend: Backend, log: Logger): Koa<RequestState, PathParams> {
+  const app = new Koa<RequestState, PathParams>();
   app.silent = true;
   if (backend.config.api.trustProxy) {
     // The address that the proxy itself has seen is the last one; those before it are the client's word.
@@ -29,31 +30,73 @@ export function createApp(backend: Backend, log: Logger): Koa<RequestState> {
   }
   // Errors of requests are answered below; what arrives here is a connection that broke while it was written to.
   app.on('error', (error: Error) => log.debug({ reason: error.message }, 'response.failed'));
-
-  const serve = serving(backend);
-  const open = new Set<string>();
-  const router = new Router<RequestState>({ strict: true, sensitive: true });
-  for (const [path, routes] of groupByPath(routesOf(backend, log))) {
-    if (routes.every((route) => route.open)) open.add(path);
-    router.all(path, dispatch(routes, backend.registry, serve));
-  }
-
-  app.use(identify);
-  app.use(securityHeaders());
-  app.use(closing(backend));
+  app.use(frame(backend));
   if (backend.config.api.corsOrigins.length > 0) app.use(crossOrigin(backend.config.api.corsOrigins));
-  app.use(answerErrors(backend, log));
-  app.use(refuseBadTarget);
-  if (log.isLevelEnabled('debug')) app.use(logAccess(log));
-  app.use(refuseCrossSite(backend.config));
-  app.use(nodeRoutes(backend, new NodeAccess(backend.redis, backend.config.redis, log)));
-  app.use(async (ctx, next) => {
-    if (!open.has(ctx.path)) await backend.access.open();
-    return next();
-  });
-  app.use(router.routes());
-  app.use(fallback(router, backend.registry));
+  app.use(answering(backend, log));
   return app;
+}
+
+const clientsOwnId = /^[A-Za-z0-9_-]{1,64}$/;
+
+/** What every answer carries. */
+function frame(backend: Backend): Step {
+  const headers = securityHeaders();
+  return async (ctx, next) => {
+    const given = ctx.get('x-request-id');
+    ctx.state.requestId = clientsOwnId.test(given) ? given : randomUUID();
+    ctx.res.setHeader('x-request-id', ctx.state.requestId);
+    for (const [name, value] of headers) ctx.res.setHeader(name, value);
+    await next();
+    // A process that is about to end asks its clients to connect anew.
+    if (backend.stopping) ctx.set('connection', 'close');
+  };
+}
+
+/** Answers a request, whatever becomes of it. */
+function answering(backend: Backend, log: Logger): Step {
+  const answer = log.isLevelEnabled('debug') ? logged(steps(backend, log), log) : steps(backend, log);
+  return async (ctx) => {
+    try {
+      await answer(ctx);
+    } catch (error) {
+      backend.audit.refused(ctx, error);
+      answerError(ctx, error, log);
+    }
+    // A body may be unread: that of an upload without credentials, for one.
+    if (!ctx.req.complete) await drain(ctx);
+  };
+}
+
+/** The steps from a request to its answer. */
+function steps(backend: Backend, log: Logger): (ctx: Context) => Promise<void> {
+  const { access, config, redis, registry } = backend;
+  const refuseCrossSite = crossSiteCheck(config);
+  const serveNode = nodeRoutes(backend, new NodeAccess(redis, config.redis, log));
+  const dispatch = new Dispatch(routesOf(backend, log), registry);
+  const serve = serving(backend);
+  return async (ctx) => {
+    refuseBadTarget(ctx);
+    refuseCrossSite(ctx);
+    const served = serveNode(ctx);
+    if (served !== undefined) return await served;
+    // From here on a short body has arrived with its headers: both were parsed before anything awaited goes on.
+    if (!dispatch.isOpen(ctx.path)) await access.open();
+    const route = dispatch.find(ctx);
+    if (route !== undefined) await serve(route, ctx);
+  };
+}
+
+/** Targets such as `http://[::1` and `http://` pass the parser of HTTP, but have no path that could be routed, or written to the log. */
+function refuseBadTarget(ctx: Context): void {
+  if (!hasPath(ctx)) throw new Refusal('target_invalid', 'The target of the request is no URL');
+}
+
+function hasPath(ctx: { path: string | null }): boolean {
+  try {
+    return ctx.path !== null;
+  } catch {
+    return false;
+  }
 }
 
 /** Longest body, in bytes, that is read of somebody who has not signed in. */
@@ -89,54 +132,10 @@ function checkPermission(caller: Caller, route: Route, ctx: Context): void {
   if (route.changes && !mayChange(caller)) throw new Refusal('forbidden', `The role ${caller.role} may read, but change nothing`);
 }
 
-const clientsOwnId = /^[A-Za-z0-9_-]{1,64}$/;
-
-const identify: Middleware<RequestState> = (ctx, next) => {
-  const given = ctx.get('x-request-id');
-  ctx.state.requestId = clientsOwnId.test(given) ? given : randomUUID();
-  ctx.set('x-request-id', ctx.state.requestId);
-  return next();
-};
-
-/** Targets such as `http://[::1` and `http://` pass the parser of HTTP, but have no path that could be routed, or written to the log. */
-const refuseBadTarget: Middleware<RequestState> = (ctx, next) => {
-  if (!hasPath(ctx)) throw new Refusal('target_invalid', 'The target of the request is no URL');
-  return next();
-};
-
-function hasPath(ctx: { path: string | null }): boolean {
-  try {
-    return ctx.path !== null;
-  } catch {
-    return false;
-  }
-}
-
-/** A process that is about to end asks its clients to connect anew. */
-function closing(backend: Backend): Middleware<RequestState> {
-  return async (ctx, next) => {
-    await next();
-    if (backend.stopping) ctx.set('connection', 'close');
-  };
-}
-
-function answerErrors({ audit }: Backend, log: Logger): Middleware<RequestState> {
-  return async (ctx, next) => {
-    try {
-      await next();
-    } catch (error) {
-      audit.refused(ctx, error);
-      answerError(ctx, error, log);
-    }
-    // A body may be unread: that of an upload without credentials, for one.
-    await drain(ctx);
-  };
-}
-
-function logAccess(log: Logger): Middleware<RequestState> {
-  return async (ctx, next) => {
+function logged(answer: (ctx: Context) => Promise<void>, log: Logger): (ctx: Context) => Promise<void> {
+  return async (ctx) => {
     const began = performance.now();
-    await next();
+    await answer(ctx);
     const durationMs = Math.round(performance.now() - began);
     log.debug({ method: ctx.method, path: ctx.path, status: ctx.status, durationMs, requestId: ctx.state.requestId }, 'request.answered');
   };

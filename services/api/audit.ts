@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { ParameterizedContext } from 'koa';
 import type { Config } from '../../shared/config.ts';
 import { FastTaskError, messageOf } from '../../shared/errors.ts';
-import { appendingTo, createLogger, type Logger } from '../../shared/logger.ts';
+import { type Appender, appendingTo, createLogger, type Logger } from '../../shared/logger.ts';
 import type { AuditEvent, Context, RequestState } from './route.ts';
 
 type Answering = ParameterizedContext<RequestState>;
@@ -14,12 +14,13 @@ const TURNED_AWAY: ReadonlySet<number> = new Set([401, 403, 429]);
 
 export class Audit {
   readonly #log: Logger;
+  readonly #file: Appender;
 
   constructor({ dirs }: Pick<Config, 'dirs'>, log: Logger) {
-    const dest = appendingTo(openAudit(dirs.log, log));
+    this.#file = appendingTo(openAudit(dirs.log, log));
     // A full disk must not end the API; its other logs say so.
-    dest.on('error', () => {});
-    this.#log = createLogger('info', { service: 'audit' }, dest);
+    this.#file.on('error', () => {});
+    this.#log = createLogger('info', { service: 'audit' }, this.#file);
   }
 
   /** A request that was answered. */
@@ -40,7 +41,11 @@ export class Audit {
 
   /** Writes down what is still held back. */
   close(): void {
-    this.#log.flush();
+    try {
+      this.#file.flushSync();
+    } catch {
+      // A full disk: what can be said of it was said by the other logs.
+    }
   }
 }
 

@@ -14,10 +14,11 @@ const LOOK_MS = 10_000;
 export function limitPipelines(server: Server | TlsServer): void {
   const unanswered = new WeakMap<Socket, number>();
   server.prependListener('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
-    const count = (unanswered.get(socket) ?? 0) + 1;
+    const before = unanswered.get(socket);
+    // Each request may listen for the end of the connection.
+    if (before === undefined) socket.setMaxListeners(0);
+    const count = (before ?? 0) + 1;
     unanswered.set(socket, count);
-    // Each of them may listen for the end of the connection.
-    socket.setMaxListeners(0);
     if (count > MOST_AHEAD) return void socket.destroy();
     response.once('close', () => unanswered.set(socket, (unanswered.get(socket) ?? 1) - 1));
   });

@@ -6,7 +6,7 @@ import type { Config } from '../../shared/config.ts';
 import { isLoopback } from '../../shared/config.ts';
 import { ERROR_HEADER } from './answer-error.ts';
 import { Refusal } from './refusal.ts';
-import type { RequestState } from './route.ts';
+import type { Context, RequestState } from './route.ts';
 
 /** How long a browser may remember what it was allowed, in seconds. */
 const PREFLIGHT_SECONDS = 600;
@@ -34,24 +34,23 @@ export function crossOrigin(origins: readonly string[]): Middleware<RequestState
 const READING: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 /**
- * Refuses a changing request that a browser sends from another origin, unless API_CORS_ORIGINS names it, and any request for a name that is not this
+ * The check that refuses a changing request that a browser sends from another origin, unless API_CORS_ORIGINS names it, and any request for a name that is not this
  * machine's own while only this machine can call. Browsers say where a request comes
  * from (Sec-Fetch-Site; older ones Origin alone); other clients send neither and are not concerned.
  */
-export function refuseCrossSite({ api }: Pick<Config, 'api'>): Middleware<RequestState> {
+export function crossSiteCheck({ api }: Pick<Config, 'api'>): (ctx: Context) => void {
   const allowed = new Set(api.corsOrigins);
   // A name that an attacker points to this machine makes their page "same-origin": on loopback only its own names are taken from a browser.
   const ownNamesOnly = isLoopback(api.host) && !api.trustProxy;
-  return (ctx, next) => {
+  return (ctx) => {
     const site = ctx.get('sec-fetch-site');
     const origin = ctx.get('origin');
-    if ((site === '' && origin === '') || allowed.has(origin)) return next();
+    if ((site === '' && origin === '') || allowed.has(origin)) return;
     if (ownNamesOnly && !isOwnName(ctx.hostname)) throw refusal('This server is known to browsers as localhost only');
-    if (READING.has(ctx.method)) return next();
+    if (READING.has(ctx.method)) return;
     const same = site === '' ? hostOf(origin) === ctx.host : site === 'same-origin' || site === 'none';
     if (!same)
       throw refusal(`Requests from ${origin === '' ? 'other sites' : origin} are not taken (API_CORS_ORIGINS names those that are)`);
-    return next();
   };
 }
 

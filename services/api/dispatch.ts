@@ -1,59 +1,84 @@
 /** From a path to its route: 404 for what nobody knows, 405 for a wrong method, 307 for a slash too many. */
-import type { Router } from '@koa/router';
-import type { Middleware } from 'koa';
+import { Router } from '@koa/router';
 import { NotFoundError, RedisUnavailableError } from '../../shared/errors.ts';
 import type { RegistryView, TaskDescriptor } from '../../shared/registry.ts';
 import { methodNotAllowed } from './refusal.ts';
-import type { Context, RequestState, Route } from './route.ts';
+import type { Context, Route } from './route.ts';
 
-export function groupByPath(routes: readonly Route[]): Map<string, Route[]> {
-  const paths = new Map<string, Route[]>();
-  for (const route of routes) paths.set(route.path, [...(paths.get(route.path) ?? []), route]);
-  return paths;
+/** The routes of one path. */
+interface Place {
+  byMethod: Map<string, Route>;
+  /** All of them answer without credentials. */
+  open: boolean;
 }
 
-/** Handles every method of one path: an unknown task comes first, then a wrong method. */
-export function dispatch(
-  routes: readonly Route[],
-  registry: RegistryView,
-  serve: (route: Route, ctx: Context) => Promise<void>,
-): (ctx: Context) => Promise<void> {
-  const byMethod = new Map(routes.map((route) => [route.method as string, route]));
-  for (const route of routes) if (route.head) byMethod.set('HEAD', route);
-  return async (ctx) => {
-    const task = ctx.params['task'];
-    if (task !== undefined) ctx.state.task = knownTask(registry, task);
-    const route = byMethod.get(ctx.method);
-    if (route === undefined) throw methodNotAllowed([...byMethod.keys()]);
-    await serve(route, ctx);
-  };
-}
+/** Finds routes. The router only reads paths: the chain of functions that it would run costs more than the rest of the way to a route. */
+export class Dispatch {
+  readonly #router = new Router({ strict: true, sensitive: true });
+  readonly #places = new Map<string | RegExp, Place>();
+  readonly #registry: RegistryView;
 
-/** @throws NotFoundError, or RedisUnavailableError while the registry is not loaded and nobody knows */
-function knownTask(registry: RegistryView, name: string): TaskDescriptor {
-  const task = registry.tasks.get(name);
-  if (task !== undefined) return task;
-  throw registry.loaded ? new NotFoundError() : new RedisUnavailableError('the registry is not loaded yet');
-}
-
-/** What no path matched. */
-export function fallback(router: Router<RequestState>, registry: RegistryView): Middleware<RequestState> {
-  return (ctx) => {
-    const bare = ctx.path.slice(0, -1);
-    if (ctx.path.endsWith('/') && isKnown(bare)) {
-      ctx.status = 307;
-      ctx.set('location', bare + ctx.search);
-      ctx.body = null;
-      ctx.status = 307;
-      return;
+  constructor(routes: readonly Route[], registry: RegistryView) {
+    this.#registry = registry;
+    for (const route of routes) {
+      const place = this.#places.get(route.path) ?? this.#open(route.path);
+      place.open &&= route.open === true;
+      place.byMethod.set(route.method, route);
+      if (route.head) place.byMethod.set('HEAD', route);
     }
-    throw new NotFoundError();
-  };
+  }
 
-  function isKnown(path: string): boolean {
-    const [layer] = router.match(path, 'GET').path;
+  #open(path: string): Place {
+    const place = { byMethod: new Map<string, Route>(), open: true };
+    this.#places.set(path, place);
+    this.#router.all(path, () => {});
+    return place;
+  }
+
+  /** Whether everybody may know what a path answers. */
+  isOpen(path: string): boolean {
+    return this.#places.get(path)?.open === true;
+  }
+
+  /**
+   * The route of a request, which gets its path's parameters and its task; undefined where it was answered: sent to the path without a slash.
+   * @throws NotFoundError for an unknown path or task, Refusal 405, or RedisUnavailableError while nobody knows the tasks
+   */
+  find(ctx: Context): Route | undefined {
+    const layer = this.#layerOf(ctx.path);
+    const place = layer === undefined ? undefined : this.#places.get(layer.path);
+    if (layer === undefined || place === undefined) return this.#withoutSlash(ctx);
+    ctx.params = layer.params(ctx.path, layer.captures(ctx.path));
+    const task = ctx.params['task'];
+    if (task !== undefined) ctx.state.task = this.#taskOf(task);
+    const route = place.byMethod.get(ctx.method);
+    if (route === undefined) throw methodNotAllowed([...place.byMethod.keys()]);
+    return route;
+  }
+
+  #layerOf(path: string) {
+    return this.#router.match(path, 'GET').path[0];
+  }
+
+  #taskOf(name: string): TaskDescriptor {
+    const task = this.#registry.tasks.get(name);
+    if (task !== undefined) return task;
+    throw this.#registry.loaded ? new NotFoundError() : new RedisUnavailableError('the registry is not loaded yet');
+  }
+
+  #withoutSlash(ctx: Context): undefined {
+    const bare = ctx.path.slice(0, -1);
+    if (!ctx.path.endsWith('/') || !this.#isKnown(bare)) throw new NotFoundError();
+    ctx.status = 307;
+    ctx.set('location', bare + ctx.search);
+    ctx.body = null;
+    ctx.status = 307;
+  }
+
+  #isKnown(path: string): boolean {
+    const layer = this.#layerOf(path);
     if (layer === undefined) return false;
     const [first] = layer.captures(path);
-    return layer.paramNames[0]?.name !== 'task' || (first !== undefined && registry.tasks.has(first));
+    return layer.paramNames[0]?.name !== 'task' || (first !== undefined && this.#registry.tasks.has(first));
   }
 }

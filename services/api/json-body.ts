@@ -1,6 +1,6 @@
 /** Reads a request's JSON body, within its limits and whatever its content type says. */
+import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
-import rawBody from 'raw-body';
 import { ValidationError } from '../../shared/errors.ts';
 import { findJsonFault } from './json-fault.ts';
 import { Refusal } from './refusal.ts';
@@ -37,44 +37,63 @@ async function readBytes(request: IncomingMessage, limit: number): Promise<Buffe
   if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
     throw new Refusal('encoding_unsupported', `The body must not be compressed, but content-encoding says ${encoding}`);
   }
-  const length = request.headers['content-length'];
-  // Whoever sends a byte now and then would hold the connection for ever.
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(new Refusal('body_slow', `The body must arrive within ${BODY_MS / 1000} s`, { connection: 'close' })),
-      BODY_MS,
-    );
+  if (Number(request.headers['content-length'] ?? 0) > limit) throw tooLong(limit);
+  const bytes = request.complete ? readNow(request) : await collect(request, limit);
+  if (bytes.length > limit) throw tooLong(limit);
+  return bytes;
+}
+
+/** A body that has arrived as a whole, as short ones do together with their headers. */
+function readNow(request: IncomingMessage): Buffer {
+  const bytes: unknown = request.read();
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.alloc(0);
+}
+
+/** A body that is on its way. Of one that is too long no more is kept. */
+function collect(request: IncomingMessage, limit: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    let chunks: Buffer[] = [];
+    let length = 0;
+    const end = (settle: () => void) => {
+      clearTimeout(timer);
+      request.off('data', take).off('end', whole).off('error', cut).off('close', cut);
+      chunks = [];
+      settle();
+    };
+    const take = (chunk: Buffer) => {
+      length += chunk.length;
+      chunks.push(chunk);
+      if (length > limit) end(() => reject(tooLong(limit)));
+    };
+    const whole = () => {
+      const bytes = Buffer.concat(chunks);
+      end(() => resolve(bytes));
+    };
+    const cut = () => end(() => reject(unreadable()));
+    // Whoever sends a byte now and then would hold the connection for ever.
+    const late = () =>
+      end(() => reject(new Refusal('body_slow', `The body must arrive within ${BODY_MS / 1000} s`, { connection: 'close' })));
+    const timer = setTimeout(late, BODY_MS);
+    if (request.destroyed) cut();
+    else request.on('data', take).on('end', whole).on('error', cut).on('close', cut);
   });
-  const read = rawBody(request, length === undefined ? { limit } : { limit, length });
-  try {
-    return await Promise.race([read, late]);
-  } catch (error) {
-    read.catch(() => {});
-    if (error instanceof Refusal) throw error;
-    if (isTooLarge(error)) throw tooLarge(`The body may have at most ${limit} bytes`);
-    throw unreadable();
-  } finally {
-    clearTimeout(timer);
-  }
+}
+
+function tooLong(limit: number): Refusal {
+  return tooLarge(`The body may have at most ${limit} bytes`);
 }
 
 function tooLarge(detail: string): Refusal {
   return new Refusal('body_too_large', detail);
 }
 
-function isTooLarge(error: unknown): boolean {
-  return error instanceof Error && 'type' in error && error.type === 'entity.too.large';
-}
-
-const utf8 = new TextDecoder('utf-8', { fatal: true });
+/** What some programs put before UTF-8. */
+const BYTE_ORDER_MARK = '\ufeff';
 
 function decode(bytes: Buffer): string {
-  try {
-    return utf8.decode(bytes);
-  } catch {
-    throw unreadable();
-  }
+  if (!isUtf8(bytes)) throw unreadable();
+  const text = bytes.toString('utf8');
+  return text.startsWith(BYTE_ORDER_MARK) ? text.slice(1) : text;
 }
 
 function unreadable(): Refusal {

@@ -1,5 +1,5 @@
 /** What a route is to the application, and how its answers are written. */
-import type { RouterContext } from '@koa/router';
+import type { ParameterizedContext } from 'koa';
 import type { TaskDescriptor } from '../../shared/registry.ts';
 import type { Caller } from './caller.ts';
 import type { JsonBody } from './json-body.ts';
@@ -17,7 +17,12 @@ export interface RequestState {
   task: TaskDescriptor;
 }
 
-export type Context = RouterContext<RequestState>;
+/** What a path's parameters are in this request, percent-decoded. */
+export interface PathParams {
+  params: Readonly<Record<string, string>>;
+}
+
+export type Context = ParameterizedContext<RequestState, PathParams>;
 
 /** What a route's requests are called in the audit log, in the past tense. */
 export type AuditEvent = 'job.created' | 'jobs.created' | 'job.run' | 'job.revoked' | 'file.uploaded' | 'file.downloaded';
@@ -42,9 +47,9 @@ export interface Route {
 /** Answers with JSON text as it is: results are never parsed again on their way out. */
 export function answerJson(ctx: Context, text: string, status = 200): void {
   ctx.status = status;
-  ctx.set('content-type', 'application/json');
+  ctx.res.setHeader('content-type', 'application/json');
   // What one caller may see is for no cache that others share.
-  if (!ctx.response.get('cache-control')) ctx.set('cache-control', 'no-store');
+  if (!ctx.res.hasHeader('cache-control')) ctx.res.setHeader('cache-control', 'no-store');
   ctx.body = text;
 }
 

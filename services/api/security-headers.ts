@@ -1,13 +1,14 @@
-import type { Middleware } from 'koa';
-import helmet from 'koa-helmet';
-import type { RequestState } from './route.ts';
+import { IncomingMessage, ServerResponse } from 'node:http';
+import { Socket } from 'node:net';
+import helmet from 'helmet';
 
 /**
  * Headers that tell browsers to make nothing of an answer but data. The documentation pages replace the policy by their own. Left out are
  * those for pages that we do not serve, and HSTS: it would bind every port of the host to a certificate that this server may have made itself.
+ * They are the same for every answer, so Helmet is asked once.
  */
-export function securityHeaders(): Middleware<RequestState> {
-  return helmet({
+export function securityHeaders(): [name: string, value: string][] {
+  const protect = helmet({
     contentSecurityPolicy: { useDefaults: false, directives: { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] } },
     crossOriginResourcePolicy: { policy: 'same-origin' },
     referrerPolicy: { policy: 'no-referrer' },
@@ -20,4 +21,12 @@ export function securityHeaders(): Middleware<RequestState> {
     xPermittedCrossDomainPolicies: false,
     xXssProtection: false,
   });
+  const response = new ServerResponse(new IncomingMessage(new Socket()));
+  const headers: [string, string][] = [];
+  response.setHeader = (name, value) => {
+    headers.push([name, String(value)]);
+    return response;
+  };
+  protect(response.req, response, () => {});
+  return headers;
 }
