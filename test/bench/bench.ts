@@ -14,9 +14,10 @@
  */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { messageOf } from '../../shared/errors.ts';
 import { runProgram } from '../support/program.ts';
 import { redisProgram } from '../support/redis.ts';
-import { Bench } from './case.ts';
+import { Bench, type Group } from './case.ts';
 import { caseNames, groups } from './cases.ts';
 import { headerOf } from './header.ts';
 import { dataOf, isMet, markdownTable, type Row, textTable } from './table.ts';
@@ -73,7 +74,7 @@ async function main(): Promise<void> {
     if (own.size === 0) continue;
     const began = performance.now();
     process.stderr.write(`measuring ${[...own].join(', ')} …`);
-    rows.push(...(await group.measure(bench, own)));
+    rows.push(...(await rowsOf(group, bench, own)));
     process.stderr.write(` ${((performance.now() - began) / 1000).toFixed(0)} s\n`);
   }
   process.stdout.write(`\n${values.markdown ? markdownTable(rows) : textTable(rows)}\n`);
@@ -81,6 +82,16 @@ async function main(): Promise<void> {
   const profiled = bench.profileText();
   if (profiled !== undefined) process.stdout.write(`\n${profiled}\n`);
   if (values.strict && rows.some((row) => isMet(row) === false)) process.exitCode = 1;
+}
+
+/** A case that fails does not take the others along: what went wrong stands in its row. */
+async function rowsOf(group: Group, bench: Bench, wanted: ReadonlySet<string>): Promise<Row[]> {
+  try {
+    return await group.measure(bench, wanted);
+  } catch (error) {
+    process.exitCode = 1;
+    return [...wanted].map((name) => ({ case: name, what: 'failed', unit: 'see below', ours: [], note: messageOf(error) }));
+  }
 }
 
 function writeJson(file: string, data: unknown): void {

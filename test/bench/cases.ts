@@ -9,8 +9,9 @@ import { idle } from './cases/idle.ts';
 import { installation } from './cases/installation.ts';
 import { parts } from './cases/parts.ts';
 import { transfer } from './cases/transfer.ts';
+import { waiters } from './cases/waiters.ts';
 
-export const groups: readonly Group[] = [http, drains, idle, hardLimit, installation, backlog, bytes, transfer, parts];
+export const groups: readonly Group[] = [http, drains, idle, hardLimit, installation, backlog, bytes, waiters, transfer, parts];
 
 /** The names of all cases. */
 export const caseNames: readonly string[] = groups.flatMap(({ cases }) => Object.keys(cases));

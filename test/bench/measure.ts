@@ -13,16 +13,17 @@ export function percentile(values: readonly number[], share: number): number {
 
 /**
  * Measures everybody in turn, so that what disturbs the machine disturbs all; who begins changes from round to round. A first round
- * warms up and is not counted.
+ * warms up and is not counted, unless everybody is a new process each time.
  * @returns what each measured, round by round
  */
 export async function inTurn<Name extends string>(
   rounds: number,
   contenders: Readonly<Record<Name, () => Promise<number>>>,
+  { warm = true }: { warm?: boolean } = {},
 ): Promise<Record<Name, number[]>> {
   const names = Object.keys(contenders) as Name[];
   const measured = Object.fromEntries(names.map((name) => [name, [] as number[]])) as Record<Name, number[]>;
-  for (let round = 0; round <= rounds; round += 1) {
+  for (let round = warm ? 0 : 1; round <= rounds; round += 1) {
     const order = names.map((_, place) => names[(place + round) % names.length] as Name);
     for (const name of order) {
       const value = await contenders[name]();

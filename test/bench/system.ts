@@ -15,6 +15,9 @@ import { until } from '../support/until.ts';
 
 const PREFIX = 'fasttask';
 
+/** How long a floor may take until it is ready, in milliseconds: 5,000 connections take a while. */
+const FLOOR_READY_MS = 120_000;
+
 /** What is set anew for a test's server: its place and its secret. */
 const OWN_LINES = /^(bind|port|protected-mode|requirepass|dir|daemonize) /;
 
@@ -97,7 +100,7 @@ export class System {
     const env = { REDIS_URL: this.queue.server.url, SSL_KEYFILE: this.ssl.key, SSL_CERTFILE: this.ssl.cert };
     const process = await startProcess(globalThis.process.execPath, [file, ...args], { name: program, env });
     this.#started.push(process);
-    return { process, ready: JSON.parse(await process.waitForOutput(/^\{/, 30_000)) as Ready };
+    return { process, ready: JSON.parse(await process.waitForOutput(/^\{/, FLOOR_READY_MS)) as Ready };
   }
 
   /** The first part of the keys of a task's queue. */

@@ -1,9 +1,9 @@
 /** The table of a run: every figure beside its floor and its bar, as aligned text, Markdown or plain data. */
 import { median } from './measure.ts';
 
-/** What must hold of a row: of its ratio to the floor, or of the figure itself. */
+/** What must hold of a row: of its ratio to the floor, of the figure itself, or of what it has beyond the floor. */
 export interface Bar {
-  of: 'ratio' | 'figure';
+  of: 'ratio' | 'figure' | 'excess';
   at: 'least' | 'most';
   value: number;
 }
@@ -39,19 +39,35 @@ function spreadOf(values: readonly number[]): Spread {
  * The median of the ratios of the rounds: both sides of a round saw the same machine. Where the floor was not measured as often, the ratio
  * of the medians. Undefined without a floor.
  */
-export function ratioOf({ ours, floor }: Row): Spread | undefined {
+export function ratioOf(row: Row): Spread | undefined {
+  return comparedWith(row, (ours, floor) => ours / floor);
+}
+
+function comparedWith({ ours, floor }: Row, compare: (ours: number, floor: number) => number): Spread | undefined {
   if (floor === undefined || ours.length === 0) return undefined;
   const { values } = floor;
-  const ratios = values.length === ours.length ? ours.map((value, round) => value / (values[round] ?? Number.NaN)) : [];
-  return spreadOf(ratios.length > 0 ? ratios : [median(ours) / median(values)]);
+  if (values.length !== ours.length) return spreadOf([compare(median(ours), median(values))]);
+  return spreadOf(ours.map((value, round) => compare(value, values[round] ?? Number.NaN)));
 }
 
 /** Whether the row is at its bar; undefined where there is none, or nothing was measured. */
 export function isMet(row: Row): boolean | undefined {
   const { bar, ours } = row;
-  const value = bar?.of === 'ratio' ? ratioOf(row)?.median : median(ours);
-  if (bar === undefined || value === undefined || ours.length === 0) return undefined;
+  if (bar === undefined || ours.length === 0) return undefined;
+  const value = barred(row, bar)?.median;
+  if (value === undefined) return undefined;
   return bar.at === 'least' ? value >= bar.value : value <= bar.value;
+}
+
+function barred(row: Row, { of }: Bar): Spread | undefined {
+  switch (of) {
+    case 'ratio':
+      return ratioOf(row);
+    case 'excess':
+      return comparedWith(row, (ours, floor) => ours - floor);
+    case 'figure':
+      return spreadOf(row.ours);
+  }
 }
 
 /** What a row says, for programs. */
@@ -66,6 +82,8 @@ export function dataOf(row: Row) {
     met: isMet(row),
   };
 }
+
+const BAR_SUFFIXES = { ratio: ' ×', figure: '', excess: ' more' } as const;
 
 const HEAD = ['case', 'what', 'FastTask', 'floor', 'of', 'ratio', 'bar', 'met'];
 
@@ -99,7 +117,7 @@ function cellsOf(row: Row): string[] {
     spreadText(floor?.values ?? []),
     floor?.what ?? '',
     ratio === undefined ? '' : spreadText([ratio.least, ratio.median, ratio.most]),
-    bar === undefined ? '' : `${bar.at === 'least' ? '≥' : '≤'} ${bar.value}${bar.of === 'ratio' ? ' ×' : ''}`,
+    bar === undefined ? '' : `${bar.at === 'least' ? '≥' : '≤'} ${bar.value}${BAR_SUFFIXES[bar.of]}`,
     met === undefined ? '' : met ? 'yes' : 'NO',
   ];
 }

@@ -29,6 +29,10 @@ describe('rounds', () => {
     expect(calls.join('')).toBe('abbaab');
     expect(measured).toEqual({ a: [4, 5], b: [3, 6] });
   });
+
+  it('count the first where nothing needs to be warm', async () => {
+    expect(await inTurn(2, { a: async () => 1 }, { warm: false })).toEqual({ a: [1, 1] });
+  });
 });
 
 describe('a row', () => {
@@ -49,6 +53,12 @@ describe('a row', () => {
     expect(isMet({ ...alone, bar: { ...bar, value: 95 } })).toBe(true);
     expect(isMet({ ...row, ours: [] })).toBeUndefined();
     expect(dataOf({ ...alone, ours: [] })).toMatchObject({ ours: undefined, ratio: undefined });
+  });
+
+  it('may have a bar for what it has beyond its floor', () => {
+    const bar = { of: 'excess', at: 'most', value: -5 } as const;
+    expect(isMet({ ...row, bar })).toBe(true);
+    expect(isMet({ ...row, bar: { ...bar, value: -6 } })).toBe(false);
   });
 
   it('stands in a table, its note below', () => {

@@ -2,7 +2,7 @@
 import type { TestProcess } from '../../support/processes.ts';
 import { until } from '../../support/until.ts';
 import { type Backlog, submitted, TASK } from '../backlog.ts';
-import { inTurn } from '../measure.ts';
+import { inTurn, median } from '../measure.ts';
 import { noopTasks } from '../scale-tasks.ts';
 import { submit } from '../scale-throughput.ts';
 import { System } from '../system.ts';
@@ -27,8 +27,8 @@ export async function waitingRows(rounds: number, [small, middle, large]: readon
   await small.system.dropWaiting(System.base(TASK));
   const measured = await inTurn(rounds, {
     small: () => withConsumer(small, refilled),
-    middle: () => withConsumer(middle, ({ system }) => drained(system, COUNTED)),
-    large: () => withConsumer(large, ({ system }) => drained(system, COUNTED)),
+    middle: () => withConsumer(middle, counted),
+    large: () => withConsumer(large, counted),
   });
   const floor = { what: `${SMALL} waiting`, values: measured.small };
   const row = (waiting: number, ours: number[]): Row => ({
@@ -58,27 +58,39 @@ async function withConsumer(backlog: Backlog, work: (backlog: Backlog, consumer:
   return rate;
 }
 
-/** @returns jobs per second, from `go` on until so many more have ended */
-async function drained(system: System, jobs: number, names: readonly string[] = [TASK], go: () => void = () => {}): Promise<number> {
+/**
+ * Lets a consumer go on, and measures between two looks at what has ended: the wake-up of its threads and the last jobs, beside which nothing
+ * runs, do not count.
+ * @returns jobs per second
+ */
+async function rateBetween(system: System, names: readonly string[], [first, last]: readonly [number, number], go: () => void) {
   const before = await completed(system, names);
-  const began = performance.now();
+  const reached = (jobs: number) =>
+    until(
+      async () => {
+        const ended = (await completed(system, names)) - before;
+        return ended >= jobs && { ended, at: performance.now() };
+      },
+      { what: `${jobs} jobs to end`, timeoutMs: 120_000, everyMs: 5 },
+    );
   go();
-  await until(async () => (await completed(system, names)) >= before + jobs, {
-    what: `${jobs} jobs to end`,
-    timeoutMs: 120_000,
-    everyMs: 5,
-  });
-  return jobs / ((performance.now() - began) / 1000);
+  const from = await reached(first);
+  const to = await reached(last);
+  return (to.ended - from.ended) / ((to.at - from.at) / 1000);
+}
+
+async function counted({ system }: Backlog): Promise<number> {
+  return await rateBetween(system, [TASK], [0, COUNTED], () => {});
 }
 
 async function refilled({ system }: Backlog, consumer: TestProcess): Promise<number> {
-  let seconds = 0;
+  const rates: number[] = [];
   for (let left = COUNTED; left > 0; left -= SMALL) {
     consumer.signal('SIGSTOP');
     await submitted(system, SMALL);
-    seconds += SMALL / (await drained(system, SMALL, [TASK], () => consumer.signal('SIGCONT')));
+    rates.push(await rateBetween(system, [TASK], [SMALL * 0.1, SMALL * 0.9], () => consumer.signal('SIGCONT')));
   }
-  return COUNTED / seconds;
+  return median(rates);
 }
 
 /** A row for each number of tasks but the first. */
@@ -113,7 +125,7 @@ async function typesSide(system: System, types: number): Promise<() => Promise<n
   return async () => {
     consumer.signal('SIGSTOP');
     await submit(system.queue, COUNTED, {}, names);
-    return await drained(system, COUNTED, names, () => consumer.signal('SIGCONT'));
+    return await rateBetween(system, names, [COUNTED * 0.1, COUNTED * 0.9], () => consumer.signal('SIGCONT'));
   };
 }
 

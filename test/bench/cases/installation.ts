@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { apiClient, closeClients } from '../../support/https.ts';
 import { type Installation, makeInstallation } from '../../support/installation.ts';
+import { endWithProgram } from '../../support/program.ts';
 import { until } from '../../support/until.ts';
 import type { Group } from '../case.ts';
 import { median } from '../measure.ts';
@@ -20,6 +21,7 @@ export const installation: Group = {
   },
   async measure({ rounds }, wanted) {
     const clone = await makeInstallation({ UVICORN_WORKERS: '1', WORKER_CONCURRENCY: '2' });
+    const remove = endWithProgram(() => clone.remove());
     try {
       // Installs and builds what a warm start finds.
       await started(clone);
@@ -29,7 +31,7 @@ export const installation: Group = {
       return rows;
     } finally {
       await closeClients();
-      await clone.remove();
+      await remove();
     }
   },
 };
