@@ -4,7 +4,7 @@
 const faces = {
   bullmq: ['^shared/jobs[^/]*\\.ts$', '^services/consumer/'],
   piscina: ['^services/consumer/thread-pool\\.ts$'],
-  esbuild: ['^services/consumer/'],
+  esbuild: ['^services/consumer/', '^services/supervisor/bundles\\.mjs$'],
   envalid: ['^shared/config[^/]*\\.ts$'],
   ioredis: ['^shared/redis\\.ts$'],
   pino: ['^shared/logger\\.ts$'],

@@ -3,9 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { FastTaskError, messageOf } from './errors.ts';
 import type { Logger } from './logger.ts';
 import { isUnavailable, mastersOf, type Redis } from './redis.ts';
-
-/** The oldest version that BullMQ's scripts run on, [major, minor]. */
-const OLDEST_REDIS = [6, 2] as const;
+import { isRecentRedis, OLDEST_REDIS } from './redis-version.ts';
 
 /** Pause before a Redis that went away during the check is asked again, in milliseconds. */
 const PAUSE_MS = 500;
@@ -54,10 +52,4 @@ function judge(info: string, place: string): void {
         'run `CONFIG SET maxmemory-policy noeviction` and write it into redis.conf, or set this parameter of the managed service',
     );
   }
-}
-
-/** Whether a version such as `7.0.15` is recent enough. */
-export function isRecentRedis(version: string): boolean {
-  const [major = 0, minor = 0] = version.split('.').map(Number);
-  return major > OLDEST_REDIS[0] || (major === OLDEST_REDIS[0] && minor >= OLDEST_REDIS[1]);
 }

@@ -2,7 +2,10 @@
 import { NotFoundError } from '../../shared/errors.ts';
 import type { Route } from './route.ts';
 
-export interface Assets {
+/** A page, the policy under which it is shown, and its files. */
+export interface Page {
+  html: string;
+  policy: string;
   version: string;
   files: ReadonlyMap<string, Asset>;
 }
@@ -14,13 +17,14 @@ export interface Asset {
 }
 
 /** `GET <prefix>/<version>/<file>`, for a year in every cache. */
-export function assetRoute(prefix: string, { version, files }: Assets): Route {
+export function assetRoute(prefix: string, page: () => Promise<Page>): Route {
   const read = new Map<string, Buffer>();
   return {
     method: 'GET',
     path: `${prefix}/:version/:file`,
     head: true,
-    handle(ctx) {
+    async handle(ctx) {
+      const { version, files } = await page();
       const name = ctx.params['file'] ?? '';
       const asset = ctx.params['version'] === version ? files.get(name) : undefined;
       if (asset === undefined) throw new NotFoundError();

@@ -4,12 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { projectDir } from '../../shared/config.ts';
-import { type Assets, pagePolicy } from './assets.ts';
-
-export interface RedocPage extends Assets {
-  html: string;
-  policy: string;
-}
+import { type Page, pagePolicy } from './assets.ts';
 
 const SCRIPT = 'redoc.standalone.js';
 
@@ -22,10 +17,15 @@ const EMPTY_IMAGE = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg
 
 const init = `Redoc.init('/openapi.json', { hideHostname: true }, document.getElementById('redoc'));\n`;
 
-/** @throws Error that names the places where the script was looked for */
-export function loadRedoc(): RedocPage {
+/** Where the script lies. @throws Error that names the places where it was looked for */
+export function findRedoc(): string {
   const place = places.find((path) => existsSync(path));
   if (place === undefined) throw new Error(`expected ${SCRIPT} at ${places.join(' or ')}`);
+  return place;
+}
+
+/** The page around the script that lies at `place`. */
+export function loadRedoc(place: string): Page {
   const script = Buffer.from(readFileSync(place, 'utf8').replaceAll(LOGO, EMPTY_IMAGE));
   const version = createHash('sha256').update(script).update(init).digest('hex').slice(0, 16);
   const type = 'text/javascript; charset=utf-8';

@@ -6,19 +6,13 @@ import { createRequire } from 'node:module';
 import { Socket } from 'node:net';
 import { dirname, join } from 'node:path';
 import Koa from 'koa';
-import { koaSwagger } from 'koa2-swagger-ui';
-import { type Asset, type Assets, pagePolicy } from './assets.ts';
-
-export interface SwaggerPage extends Assets {
-  html: string;
-  policy: string;
-}
+import { type Asset, type Page, pagePolicy } from './assets.ts';
 
 const css = 'text/css; charset=utf-8';
 const script = 'text/javascript; charset=utf-8';
 
 /** Renders the page once. Its template asks for a minified style sheet that swagger-ui-dist ships under another name. */
-export function loadSwagger(): SwaggerPage {
+export async function loadSwagger(): Promise<Page> {
   const dist = dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json'));
   const { version } = JSON.parse(readFileSync(join(dist, 'package.json'), 'utf8')) as { version: string };
   const asset = (file: string, type: string): Asset => ({ type, content: () => readFileSync(join(dist, file)) });
@@ -28,7 +22,7 @@ export function loadSwagger(): SwaggerPage {
     ['swagger-ui-standalone-preset.js', asset('swagger-ui-standalone-preset.js', script)],
     ['favicon.png', asset('favicon-32x32.png', 'image/png')],
   ]);
-  const html = withoutFonts(render(version));
+  const html = withoutFonts(await render(version));
   const hashes = [...html.matchAll(/<script>([\s\S]*?)<\/script>/g)].map(
     ([, code = '']) => `'sha256-${createHash('sha256').update(code).digest('base64')}'`,
   );
@@ -41,7 +35,8 @@ export function loadSwagger(): SwaggerPage {
   return { version, files, html, policy };
 }
 
-function render(version: string): string {
+async function render(version: string): Promise<string> {
+  const { koaSwagger } = await import('koa2-swagger-ui');
   const middleware = koaSwagger({
     title: 'FastTask',
     routePrefix: false,

@@ -1,8 +1,6 @@
 /** Reads the file of a multipart body onto the disk while it arrives. The only module that knows koa-body and formidable. */
 import type { IncomingMessage } from 'node:http';
 import type { Stream } from 'node:stream';
-import { multipart } from 'formidable';
-import { koaBody } from 'koa-body';
 import { codeOf, FastTaskError } from '../../shared/errors.ts';
 import { partDisposition } from './content-disposition.ts';
 import { IncomingFile } from './incoming-file.ts';
@@ -40,6 +38,8 @@ export interface Upload {
  */
 export async function receiveUpload(ctx: Context, limits: UploadLimits): Promise<Upload> {
   checkHead(ctx, limits.maxBytes);
+  // Loaded with the first upload: they are large, and many a process never sees one.
+  const [{ koaBody }, { multipart }] = await Promise.all([import('koa-body'), import('formidable')]);
   const reader = new UploadReader(ctx.req, limits);
   const parse = koaBody({
     multipart: true,

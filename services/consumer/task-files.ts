@@ -1,6 +1,6 @@
 /**
  * Finds the task files, compiles each with its helpers into one module (TypeScript needs no build on any Node version), and
- * has a thread of its own tell what they declare. The only module that knows esbuild.
+ * has a thread of its own tell what they declare. Beside the build the only module that knows esbuild.
  */
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';

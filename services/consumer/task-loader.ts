@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { Config } from '../../shared/config.ts';
 import { messageOf } from '../../shared/errors.ts';
-import { compileSchema } from '../../shared/json-schema.ts';
+import { checkSchema, compileSchema } from '../../shared/json-schema.ts';
 import type { Declaration, DescribeMessage, DescribeRequest } from './describe-thread.ts';
 import { type CompiledTask, compileTasks, findTaskFiles, type LoadedTask, type TaskProblem } from './task-files.ts';
 import { checkTaskOptions } from './task-options.ts';
@@ -44,6 +44,7 @@ export async function loadTasks(config: Config): Promise<LoadedTasks> {
 function schemaFault({ params, result }: Declaration): string | undefined {
   for (const [name, schema] of Object.entries({ params, result })) {
     try {
+      checkSchema(schema);
       compileSchema(schema, false);
     } catch (error) {
       return `${name}: its JSON Schema cannot be compiled: ${messageOf(error)}`;

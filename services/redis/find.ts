@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { isRecentRedis } from '../../shared/redis-server-check.ts';
+import { isRecentRedis } from '../../shared/redis-version.ts';
 
 const run = promisify(execFile);
 

@@ -150,7 +150,8 @@ const lasting = { max_restarts: RESTARTS_WITHOUT_END, exp_backoff_restart_delay:
 
 function service(name: 'api' | 'consumer' | 'janitor', config: Config, facts: AppFacts) {
   return {
-    script: join(facts.projectDir, 'dist/services', name, 'main.js'),
+    // The bundle of main.ts.
+    script: join(facts.projectDir, 'dist/services', name, 'bundle.js'),
     interpreter: facts.node,
     env: {
       ...systemVariables(facts.environment),

@@ -8,6 +8,7 @@ import { accessSync, constants, cpSync, existsSync, mkdirSync, readdirSync, read
 import { dirname, join, relative } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { bundleServices } from './bundles.mjs';
 
 const OLDEST_NODE = [20, 19];
 const project = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
@@ -43,8 +44,8 @@ async function main(command, args) {
   const interrupt = () => interruption.abort(new Fault('interrupted'));
   process.on('SIGINT', interrupt).on('SIGTERM', interrupt);
   try {
-    install();
-    build();
+    await install();
+    await build();
     // Lets a signal that came in the meantime be seen.
     await delay(0);
     interruption.signal.throwIfAborted();
@@ -82,7 +83,7 @@ function checkNode() {
 
 // --- install
 
-function install() {
+async function install() {
   const lockText = readFileSync(inProject('package-lock.json'), 'utf8');
   const digest = digestOf(lockText);
   if (textOf(installMark) === digest) return;
@@ -91,7 +92,7 @@ function install() {
     // Not `npm ci`: it removes the modules that a running installation uses, and refuses a lockfile that was written where
     // packages for other platforms could not be seen. The locked versions hold either way, and the lockfile stays as it is.
     const args = ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'];
-    timed('installing dependencies (npm install)', () => npm(args, { quiet: true }));
+    await timed('installing dependencies (npm install)', () => npm(args, { quiet: true }));
   }
   writeFileSync(installMark, digest);
 }
@@ -126,11 +127,11 @@ function npm(args, { quiet = false } = {}) {
 
 // --- build
 
-function build() {
+async function build() {
   if (isBuilt()) return;
   checkWritable();
   const digest = sourceDigest();
-  timed('building', compile);
+  await timed('building', compile);
   writeFileSync(buildMark, digest);
 }
 
@@ -142,7 +143,7 @@ function compiler() {
   return inProject('node_modules/typescript/bin/tsc');
 }
 
-function compile() {
+async function compile() {
   if (!existsSync(compiler())) throw new Fault('TypeScript is not installed, and dist/ is not up to date: run `npm ci` without --omit=dev');
   const result = spawnSync(process.execPath, [compiler(), '-p', 'tsconfig.build.json'], { cwd: project, encoding: 'utf8' });
   if (result.signal !== null) throw new Fault('interrupted while building');
@@ -152,10 +153,11 @@ function compile() {
   mkdirSync(to, { recursive: true });
   for (const name of readdirSync(from).filter((file) => file.startsWith('redoc.standalone.js') && !file.endsWith('.map')))
     cpSync(join(from, name), join(to, name));
+  await bundleServices(project);
 }
 
 function sourceDigest() {
-  const files = ['services', 'shared'].flatMap((name) => filesUnder(inProject(name))).filter((file) => file.endsWith('.ts'));
+  const files = ['services', 'shared'].flatMap((name) => filesUnder(inProject(name))).filter((file) => /\.(ts|mjs)$/.test(file));
   const all = [...files, ...['tsconfig.json', 'tsconfig.build.json', 'package-lock.json'].map((name) => inProject(name))];
   return digestOf(...all.sort().flatMap((file) => [relative(project, file), readFileSync(file)]));
 }
@@ -183,17 +185,17 @@ async function test(args) {
   return status ?? 1;
 }
 
-function check(args) {
-  for (const name of CHECKS) timed(name, () => npm(['run', '--silent', name]));
+async function check(args) {
+  for (const name of CHECKS) await timed(name, () => npm(['run', '--silent', name]));
   return test(args);
 }
 
 // --- what the steps share
 
-function timed(what, step) {
+async function timed(what, step) {
   const from = performance.now();
   say(`${what} …`);
-  step();
+  await step();
   say(`${what}: ${((performance.now() - from) / 1000).toFixed(1)} s`);
 }
 

@@ -11,11 +11,10 @@ const PATIENCE_MS = 3000;
 /**
  * Looks at a Redis that is not this node's own before anything is started. One that does not answer is no reason not to start: the services
  * wait for it.
- * @returns whether it answers, or is this node's own
+ * @returns whether it answers
  * @throws UnsuitableRedisError
  */
 export async function checkExternalRedis({ config, say, signal }: Pick<Installation, 'config' | 'say' | 'signal'>): Promise<boolean> {
-  if (config.redis.embedded) return true;
   const log = createLogger('silent', { service: 'supervisor' });
   let fault: Error = new Error('no answer');
   const redis = connectRedis(config.redis, { name: 'supervisor' }, log);

@@ -1,26 +1,24 @@
 /** The commands behind `npm start`, `npm stop` and the others; bootstrap.mjs has installed and built before. */
 import { type Environment, loadConfig, projectDir } from '../../shared/config.ts';
 import { FastTaskError } from '../../shared/errors.ts';
-import { backup } from './backup.ts';
-import { dev } from './dev.ts';
 import type { Installation } from './installation.ts';
 import { Pm2, SupervisorError } from './pm2.ts';
 import { reload } from './reload.ts';
 import { start } from './start.ts';
 import { status } from './status.ts';
 import { stop } from './stop.ts';
-import { user } from './user.ts';
 
 type Command = (node: Installation, args: readonly string[]) => Promise<number | undefined> | Promise<void>;
 
+/** What every start needs is imported above, the rest with its command. */
 const commands: Record<string, Command> = {
   start,
   stop,
   status,
   reload,
-  dev,
-  user,
-  backup,
+  dev: async (node) => (await import('./dev.ts')).dev(node),
+  user: async (node, args) => (await import('./user.ts')).user(node, args),
+  backup: async (node, args) => (await import('./backup.ts')).backup(node, args),
   logs: async ({ pm2, say }, args) => {
     if (await pm2.isRunning()) return pm2.attach(['logs', ...args]);
     say('not running: `npm start` starts it');

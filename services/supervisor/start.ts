@@ -3,7 +3,6 @@ import { end } from '../../shared/ending.ts';
 import { ensureRedis } from '../redis/ensure.ts';
 import { addressOf } from './address.ts';
 import { type App, REDIS_CONF_DIGEST } from './apps.ts';
-import { checkExternalRedis } from './external-redis.ts';
 import { type Installation, ours } from './installation.ts';
 import { checkPorts } from './listening.ts';
 import { orphansOf } from './orphans.ts';
@@ -25,7 +24,8 @@ export async function start(node: Installation): Promise<void> {
   const running = ours(await pm2.list());
   if (running.length === 0) await endOrphans(node);
   await checkPorts(config, running);
-  const redisAnswers = await checkExternalRedis(node);
+  // Imported only where it is needed, because it brings a client of Redis and the log with it.
+  const redisAnswers = config.redis.embedded || (await (await import('./external-redis.ts')).checkExternalRedis(node));
 
   const preparation = await prepare(config, environment, (dir) => ensureRedis({ dir, log: say }), say);
   const { apps } = preparation;

@@ -1,11 +1,11 @@
 import { messageOf } from '../../../shared/errors.ts';
 import type { Logger } from '../../../shared/logger.ts';
 import type { TaskDescriptor } from '../../../shared/registry.ts';
-import { assetRoute } from '../assets.ts';
+import { assetRoute, type Page } from '../assets.ts';
 import type { Backend } from '../backend.ts';
 import { type Caller, knowsTask } from '../caller.ts';
 import { openApiDocument } from '../openapi.ts';
-import { loadRedoc, type RedocPage } from '../redoc-page.ts';
+import { findRedoc, loadRedoc } from '../redoc-page.ts';
 import { answerJson, type Context, type Route } from '../route.ts';
 import { loadSwagger } from '../swagger-page.ts';
 
@@ -39,23 +39,37 @@ function tasksOf(caller: Caller, tasks: Iterable<TaskDescriptor>): TaskDescripto
 
 /** `GET /docs`: Swagger UI and the files it needs. */
 export function docsRoutes(): Route[] {
-  const swagger = loadSwagger();
-  return [{ method: 'GET', path: '/docs', head: true, handle: (ctx) => answerPage(ctx, swagger) }, assetRoute('/docs/assets', swagger)];
+  return pageRoutes('/docs', loadSwagger);
 }
 
 /** `GET /redoc`: ReDoc and the file it needs; left out, with a line in the log, where that file is not installed. */
 export function redocRoutes(log: Logger): Route[] {
-  let redoc: RedocPage;
   try {
-    redoc = loadRedoc();
+    const script = findRedoc();
+    return pageRoutes('/redoc', async () => loadRedoc(script));
   } catch (error) {
     log.warn({ reason: messageOf(error) }, 'redoc.missing');
     return [];
   }
-  return [{ method: 'GET', path: '/redoc', head: true, handle: (ctx) => answerPage(ctx, redoc) }, assetRoute('/redoc/assets', redoc)];
 }
 
-function answerPage(ctx: Context, { html, policy }: { html: string; policy: string }): void {
+/** A page is made when it is first asked for: its renderer is larger than all the rest, and few processes ever show one. */
+function pageRoutes(path: string, load: () => Promise<Page>): Route[] {
+  let page: Promise<Page> | undefined;
+  const loaded = () => {
+    page ??= load().catch((error: unknown) => {
+      page = undefined;
+      throw error;
+    });
+    return page;
+  };
+  return [
+    { method: 'GET', path, head: true, handle: async (ctx) => answerPage(ctx, await loaded()) },
+    assetRoute(`${path}/assets`, loaded),
+  ];
+}
+
+function answerPage(ctx: Context, { html, policy }: Page): void {
   ctx.set('content-security-policy', policy);
   ctx.set('cache-control', 'no-cache');
   ctx.set('content-type', 'text/html; charset=utf-8');
