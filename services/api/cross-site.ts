@@ -16,7 +16,16 @@ export function crossOrigin(origins: readonly string[]): Middleware<RequestState
   return cors({
     origin: (ctx) => (origins.includes(ctx.get('origin')) ? ctx.get('origin') : ''),
     allowMethods: ['GET', 'HEAD', 'POST'],
-    allowHeaders: ['authorization', 'content-type', 'prefer', 'range', 'fasttask-time-limit', 'fasttask-soft-time-limit', 'x-request-id'],
+    allowHeaders: [
+      'authorization',
+      'content-type',
+      'prefer',
+      'range',
+      'last-event-id',
+      'fasttask-time-limit',
+      'fasttask-soft-time-limit',
+      'x-request-id',
+    ],
     exposeHeaders: [
       'x-request-id',
       ERROR_HEADER,

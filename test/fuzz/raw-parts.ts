@@ -142,6 +142,8 @@ export const TARGETS = [
   '/check/%c0%af',
   '/jobs/%/logs',
   '/jobs/%2e%2e/logs',
+  '/events?ids=%',
+  '/events?ids=%00,%0aid:%20done',
   '/docs/%/x',
   '/redoc/..%2f..%2fx',
   '/download?file_name=%',

@@ -92,7 +92,8 @@ describe('/events', () => {
     const ended = jobOf(await node.api.post('/run/get_circle_area', { radius: 1 })).id;
     const [short, long] = [await create('wait', { seconds: 1 }), await create('wait', { seconds: 60 })];
     const none = unknownLike(ended);
-    const client = await listen([ended, long, short, none, 'nonsense', ended]);
+    const crooked = 'x\nevent: end\n\n';
+    const client = await listen([ended, long, short, none, encodeURIComponent(crooked), ended]);
     expect([client.status, client.headers['content-type'], client.headers['x-accel-buffering'], client.headers['cache-control']]).toEqual([
       200,
       'text/event-stream; charset=utf-8',
@@ -103,7 +104,7 @@ describe('/events', () => {
     const first = [
       end(ended, 'SUCCESS', { area: Math.PI }),
       { event: 'unknown', data: { id: none, detail } },
-      { event: 'unknown', data: { id: 'nonsense', detail } },
+      { event: 'unknown', data: { id: crooked, detail } },
     ];
     expect((await client.come(3)).slice(0, 3)).toEqual(first);
     expect(await client.come(4)).toEqual([...first, end(short, 'SUCCESS', { waited: true })]);
