@@ -34,6 +34,9 @@ export const stateFields = [
   'name',
 ] as const;
 
+/** The values of `stateFields` in their order; null or false where there is none. */
+export type JobFields = readonly (string | null | false)[];
+
 /** `failedReason` of a revoked job; no error text looks like it, because those have a space behind the colon. */
 export const REVOKED_WAITING = 'fasttask:revoked';
 export const REVOKED_RUNNING = 'fasttask:terminated';
@@ -46,25 +49,25 @@ export function consumerStamp(consumer: string, resultExpiresSeconds: number): s
   return `${consumer};${resultExpiresSeconds}`;
 }
 
-function parseStamp(stamp: string | null | undefined, resultExpiresSeconds: number): { consumer: string; expiresSeconds: number } {
-  const at = stamp?.lastIndexOf(';') ?? -1;
-  if (stamp === null || stamp === undefined || at < 0) return { consumer: 'unknown', expiresSeconds: resultExpiresSeconds };
+function parseStamp(stamp: JobFields[number] | undefined, resultExpiresSeconds: number): { consumer: string; expiresSeconds: number } {
+  const at = stamp ? stamp.lastIndexOf(';') : -1;
+  if (!stamp || at < 0) return { consumer: 'unknown', expiresSeconds: resultExpiresSeconds };
   return { consumer: stamp.slice(0, at), expiresSeconds: Number(stamp.slice(at + 1)) };
 }
 
 /**
  * The view of a job, or undefined when there is none or its result has expired.
- * @param values the answer to `HMGET job ...stateFields`
+ * @param values what the job's hash has of `stateFields`
  * @param now milliseconds since 1970
  * @param resultExpiresSeconds used when no consumer has stamped the job
  */
-export function viewOf(values: readonly (string | null)[], now: number, resultExpiresSeconds: number): JobView | undefined {
+export function viewOf(values: JobFields, now: number, resultExpiresSeconds: number): JobView | undefined {
   const view = stateOf(values, now, resultExpiresSeconds);
   const owner = values[stateFields.indexOf('name')];
   return view === undefined || !owner ? view : { ...view, owner };
 }
 
-function stateOf(values: readonly (string | null)[], now: number, resultExpiresSeconds: number): JobView | undefined {
+function stateOf(values: JobFields, now: number, resultExpiresSeconds: number): JobView | undefined {
   const [timestamp, finishedOn, returnvalue, failedReason, defa, atm, ats, pb, progress, held] = values;
   if (!timestamp) return undefined;
   if (finishedOn) {
@@ -74,7 +77,7 @@ function stateOf(values: readonly (string | null)[], now: number, resultExpiresS
     if (returnvalue) return { state: 'SUCCESS', resultJson: JSON.parse(returnvalue) };
     if (failedReason === REVOKED_WAITING) return text('REVOKED', 'revoked');
     if (failedReason === REVOKED_RUNNING) return text('REVOKED', 'terminated');
-    return text('FAILURE', failedReason ?? '');
+    return text('FAILURE', failedReason || '');
   }
   if (defa === REVOKED_WAITING) return text('REVOKED', 'revoked');
   const started = Number(ats ?? 0);

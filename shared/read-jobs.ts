@@ -1,11 +1,8 @@
 /** Reads the fields that the states of jobs follow from, of all jobs that are asked for at the same moment with one command. */
 import { Batch } from './batch.ts';
-import { stateFields } from './job-state.ts';
+import { type JobFields, stateFields } from './job-state.ts';
 import { answering, isCluster, type Redis } from './redis.ts';
 import { script } from './script.ts';
-
-/** The values of `stateFields` in their order; null where there is none. */
-export type JobFields = readonly (string | null)[];
 
 /** Jobs whose states are read by one script. */
 const FLIGHT_JOBS = 100;
@@ -13,7 +10,8 @@ const FLIGHT_JOBS = 100;
 /** A longer result, in bytes, is read by a command of its own: a flight full of the longest would fill the memory of Redis. */
 const LONG_BYTES = 64 * 1024;
 
-// KEYS the jobs · returns the fields of each, false for one with a long result.
+// KEYS the jobs · returns the fields of each as JSON, false for one with a long result: one text is decoded in a moment, and a list of lists
+// of short texts value by value.
 const READ = script(
   'read-jobs',
   `
@@ -21,17 +19,17 @@ local answers = {}
 for at, job in ipairs(KEYS) do
   answers[at] = redis.call('HSTRLEN', job, 'returnvalue') <= ${LONG_BYTES} and redis.call('HMGET', job, ${stateFields.map((name) => `'${name}'`).join(', ')})
 end
-return answers
+return cjson.encode(answers)
 `,
 );
 
 export class JobReader {
   readonly #redis: Redis;
-  readonly #flights: Batch<string, JobFields | null>;
+  readonly #flights: Batch<string, JobFields | false>;
 
   constructor(redis: Redis) {
     this.#redis = redis;
-    this.#flights = new Batch((keys) => answering(redis, async () => (await READ(redis, keys, [])) as (JobFields | null)[]), {
+    this.#flights = new Batch((keys) => answering(redis, async () => JSON.parse(String(await READ(redis, keys, [])))), {
       most: FLIGHT_JOBS,
     });
   }
@@ -43,7 +41,7 @@ export class JobReader {
    */
   async read(key: string): Promise<JobFields> {
     // The jobs of different tasks lie on different shards of a cluster, and one of them may be away.
-    const fields = isCluster(this.#redis) ? null : await this.#flights.add(key);
-    return fields ?? (await answering(this.#redis, () => this.#redis.hmget(key, ...stateFields)));
+    const fields = !isCluster(this.#redis) && (await this.#flights.add(key));
+    return fields || (await answering(this.#redis, () => this.#redis.hmget(key, ...stateFields)));
   }
 }

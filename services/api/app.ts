@@ -42,10 +42,11 @@ const clientsOwnId = /^[A-Za-z0-9_-]{1,64}$/;
 function frame(backend: Backend): Step {
   const headers = securityHeaders();
   return async (ctx, next) => {
-    const given = ctx.get('x-request-id');
-    ctx.state.requestId = clientsOwnId.test(given) ? given : randomUUID();
-    ctx.res.setHeader('x-request-id', ctx.state.requestId);
-    for (const [name, value] of headers) ctx.res.setHeader(name, value);
+    const { req, res } = ctx;
+    const given = req.headers['x-request-id'];
+    ctx.state.requestId = typeof given === 'string' && clientsOwnId.test(given) ? given : randomUUID();
+    res.setHeader('x-request-id', ctx.state.requestId);
+    for (const [name, value] of headers) res.setHeader(name, value);
     await next();
     // A process that is about to end asks its clients to connect anew.
     if (backend.stopping) ctx.set('connection', 'close');
@@ -104,8 +105,8 @@ const EARLY_BYTES = 64 * 1024;
 
 /** Clients of the older FastTask know that broken JSON is told before wrong credentials. For long bodies that would cost too much. */
 function isShort(ctx: Context): boolean {
-  const length = ctx.get('content-length');
-  return length === '' ? ctx.get('transfer-encoding') === '' : Number(length) <= EARLY_BYTES;
+  const { 'content-length': length, 'transfer-encoding': encoding } = ctx.req.headers;
+  return length === undefined ? encoding === undefined : Number(length) <= EARLY_BYTES;
 }
 
 /** The steps of a request whose route is known. */

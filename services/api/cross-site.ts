@@ -52,6 +52,8 @@ export function crossSiteCheck({ api }: Pick<Config, 'api'>): (ctx: Context) => 
   // A name that an attacker points to this machine makes their page "same-origin": on loopback only its own names are taken from a browser.
   const ownNamesOnly = isLoopback(api.host) && !api.trustProxy;
   return (ctx) => {
+    const { headers } = ctx.req;
+    if (headers['sec-fetch-site'] === undefined && headers.origin === undefined) return;
     const site = ctx.get('sec-fetch-site');
     const origin = ctx.get('origin');
     if ((site === '' && origin === '') || allowed.has(origin)) return;

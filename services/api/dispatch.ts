@@ -12,9 +12,12 @@ interface Place {
   open: boolean;
 }
 
-/** Finds routes. The router only reads paths: the chain of functions that it would run costs more than the rest of the way to a route. */
+/**
+ * Finds routes. The routers only read paths: the chain of functions that one would run costs more than the rest of the way to a route. There is one
+ * for the paths with the same first part, because a router tries all of its paths.
+ */
 export class Dispatch {
-  readonly #router = new Router({ strict: true, sensitive: true });
+  readonly #routers = new Map<string, Router>();
   readonly #places = new Map<string | RegExp, Place>();
   readonly #registry: RegistryView;
 
@@ -31,7 +34,12 @@ export class Dispatch {
   #open(path: string): Place {
     const place = { byMethod: new Map<string, Route>(), open: true };
     this.#places.set(path, place);
-    this.#router.all(path, () => {});
+    const first = firstPart(path);
+    const router = this.#routers.get(first) ?? new Router({ strict: true, sensitive: true });
+    this.#routers.set(
+      first,
+      router.all(path, () => {}),
+    );
     return place;
   }
 
@@ -57,7 +65,7 @@ export class Dispatch {
   }
 
   #layerOf(path: string) {
-    return this.#router.match(path, 'GET').path[0];
+    return this.#routers.get(firstPart(path))?.match(path, 'GET').path[0];
   }
 
   #taskOf(name: string): TaskDescriptor {
@@ -81,4 +89,10 @@ export class Dispatch {
     const [first] = layer.captures(path);
     return layer.paramNames[0]?.name !== 'task' || (first !== undefined && this.#registry.tasks.has(first));
   }
+}
+
+/** `/create` of `/create/resize`. No route has a parameter there. */
+function firstPart(path: string): string {
+  const end = path.indexOf('/', 1);
+  return end < 0 ? path : path.slice(0, end);
 }
