@@ -220,12 +220,12 @@ describe('what a client that waits holds', () => {
 
   test('is bounded when it does not read, and it misses nothing', async () => {
     const ids = await Promise.all(Array.from({ length: 16 }, () => create('misbehave', { way: 'large' })));
-    for (const id of ids.slice(0, -2)) await node.reaches(id, 'SUCCESS');
+    await Promise.all(ids.slice(0, -2).map((id) => wait(id)));
     const slow = await new Promise<IncomingMessage>((resolve) => get(`${origin}/events?ids=${ids.join(',')}`, { agent: false }, resolve));
     slow.pause();
     const response = answers.at(-1);
     await until(() => (response?.writableLength ?? 0) > LARGE / 2, { what: 'the stream to be full' });
-    for (const id of ids) await node.reaches(id, 'SUCCESS');
+    await Promise.all(ids.map((id) => wait(id)));
     expect(response?.writableLength).toBeLessThan(2 * LARGE);
     let text = '';
     slow.setEncoding('utf8').on('data', (chunk: string) => {
