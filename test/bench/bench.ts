@@ -68,6 +68,7 @@ async function main(): Promise<void> {
   });
   const header = headerOf((await redisProgram()).version, rounds);
   process.stdout.write(`${header.text}\n`);
+  const started = performance.now();
   const rows: Row[] = [];
   for (const group of groups) {
     const own = new Set(Object.keys(group.cases).filter((name) => wanted.has(name)));
@@ -77,7 +78,9 @@ async function main(): Promise<void> {
     rows.push(...(await rowsOf(group, bench, own)));
     process.stderr.write(` ${((performance.now() - began) / 1000).toFixed(0)} s\n`);
   }
-  process.stdout.write(`\n${values.markdown ? markdownTable(rows) : textTable(rows)}\n`);
+  process.stdout.write(
+    `\n${values.markdown ? markdownTable(rows) : textTable(rows)}\n\ntook ${((performance.now() - started) / 60_000).toFixed(1)} minutes\n`,
+  );
   if (values.json !== undefined) writeJson(values.json, { ...header.data, rows: rows.map(dataOf) });
   const profiled = bench.profileText();
   if (profiled !== undefined) process.stdout.write(`\n${profiled}\n`);

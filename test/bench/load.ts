@@ -19,7 +19,7 @@ export interface Load {
   asks: readonly Ask[];
   /** Keep-alive connections, each with one request at a time. Default 32. */
   connections?: number;
-  /** Seconds that are counted, after half a second that warms up. Default 3. */
+  /** Seconds that are counted, after half a second that warms up. Default 2.5. */
   seconds?: number;
   /** Each request is sent once: the load ends early when there is none left, and nothing warms up. */
   once?: boolean;
@@ -40,7 +40,7 @@ let folder: string | undefined;
 export async function load({ origin, headers }: Pick<Target, 'origin' | 'headers'>, wish: Load): Promise<Loaded> {
   folder ??= tempDir('load');
   const spec = join(folder, randomUUID());
-  writeFileSync(spec, JSON.stringify({ connections: 32, seconds: 3, once: false, ...wish, origin, headers }));
+  writeFileSync(spec, JSON.stringify({ connections: 32, seconds: 2.5, once: false, ...wish, origin, headers }));
   const program = join(projectDir, 'test', 'bench', 'floors', 'load.mjs');
   const { code, output } = await run(process.execPath, [program, spec], { name: 'load', timeoutMs: 120_000 });
   if (code !== 0) throw new Error(`the load on ${origin} failed:\n${output}`);

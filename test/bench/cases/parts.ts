@@ -4,7 +4,7 @@ import { load } from '../load.ts';
 import { System } from '../system.ts';
 import type { Row } from '../table.ts';
 
-const SECONDS = 2;
+const SECONDS = 1;
 
 export const parts: Group = {
   cases: { parts: 'the parts alone, for orientation: Redis, queue.add, bare Koa with and without TLS' },
