@@ -3,9 +3,6 @@ import { Job, type JobJson, type Worker } from 'bullmq';
 import type { JobData } from '../../shared/jobs.ts';
 import type { Lane } from './lane.ts';
 
-/** The fields of BullMQ's job hash that a taken job needs, in the order in which exchange-jobs.ts reads them. */
-export const takenFields = ['name', 'data', 'opts', 'timestamp', 'atm', 'stc', 'defa', 'stacktrace'] as const;
-
 /** What Redis knows of a taken job. */
 export interface TakenJob {
   /** The account that it belongs to; empty: nobody. */
@@ -29,7 +26,7 @@ export class Claim {
   readonly job: TakenJob;
   readonly #fields: readonly (string | null)[];
 
-  /** @param fields the values of `takenFields` */
+  /** @param fields the values of `takenFields` of exchange-jobs.ts */
   constructor(lane: Lane, id: string, token: string, fields: readonly (string | null)[]) {
     const [name, data, , timestamp, atm, stc, defa] = fields;
     this.lane = lane;

@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { messageOf } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/logger.ts';
 import type { Redis } from '../../shared/redis.ts';
-import type { Claim } from './claim.ts';
+import { Claim } from './claim.ts';
 import type { Lane } from './lane.ts';
 import { type Listening, MarkerListener } from './marker-listener.ts';
 import { chainLength, ParkedJobs, roomAhead } from './parked-jobs.ts';
@@ -234,7 +234,9 @@ export class Dispatcher {
     this.#underWay.add(underWay);
     this.#exchanges += 1;
     try {
-      this.#parked.add(await lane.exchange(`${this.#instance}:${this.#exchanges}`, wanted));
+      const token = `${this.#instance}:${this.#exchanges}`;
+      const taken = await lane.exchange(token, wanted);
+      this.#parked.add(taken.map(({ id, fields }) => new Claim(lane, id, token, fields)));
       if (this.#stopping) this.#parked.handBackAll();
     } catch (error) {
       // Whose ends these were tells so, and tries again.

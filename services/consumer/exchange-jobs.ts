@@ -7,7 +7,9 @@ import { taskKeys } from '../../shared/job-scripts.ts';
 import type { Redis } from '../../shared/redis.ts';
 import { TELL } from '../../shared/replies.ts';
 import { script } from '../../shared/script.ts';
-import { takenFields } from './claim.ts';
+
+/** The fields of BullMQ's job hash that a taken job needs, in the order in which they are read. */
+const takenFields = ['name', 'data', 'opts', 'timestamp', 'atm', 'stc', 'defa', 'stacktrace'] as const;
 
 // KEYS 1 wait 2 active 3 stalled 4 completed 5 meta 6 delayed 7 marker
 // ARGV 1 base 2 now (ms) 3 stamp 4 lock (ms) 5 token of the jobs taken 6 how many · then of each end: id, token, return value, channel that the job's data names (or '')
@@ -97,10 +99,16 @@ export interface Taking {
   stamp: string;
 }
 
+/** A job that was taken, and the values of `takenFields`. */
+export interface TakenFields {
+  id: string;
+  fields: (string | null)[];
+}
+
 export interface Exchanged {
   /** For each end whether the caller still owned the job, so that it is written. */
   owned: boolean[];
-  taken: { id: string; fields: (string | null)[] }[];
+  taken: TakenFields[];
   /** Where fewer jobs were there than wanted: when the next one is due, in milliseconds since 1970. */
   due: number | undefined;
 }

@@ -1,13 +1,12 @@
-/** A lane: this consumer's view of one task's queue. With claim.ts, all that knows BullMQ's Worker. */
+/** A lane: this consumer's view of one task's queue. With claim.ts, all that knows BullMQ's Worker and Job. */
 import { setTimeout as pause } from 'node:timers/promises';
-import { createRedisBackend, UnrecoverableError, Worker } from 'bullmq';
+import { createRedisBackend, type Job, UnrecoverableError, Worker } from 'bullmq';
 import { messageOf } from '../../shared/errors.ts';
 import { taskKeys } from '../../shared/job-scripts.ts';
 import type { Logger } from '../../shared/logger.ts';
 import { isUnavailable, type Redis } from '../../shared/redis.ts';
 import { script } from '../../shared/script.ts';
-import { Claim } from './claim.ts';
-import { type End, exchangeJobs } from './exchange-jobs.ts';
+import { type End, exchangeJobs, type TakenFields } from './exchange-jobs.ts';
 import type { LoadedTask } from './task-files.ts';
 
 /** For how long a lock holds, and how often a dead consumer's jobs are looked for: a lost job runs again within 15 s. */
@@ -60,6 +59,13 @@ export interface LaneOptions {
   /** Written into every job taken here, see job-state.ts. */
   stamp: string;
   log: Logger;
+}
+
+/** A claim, as its lane sees it. */
+interface Claimed {
+  readonly id: string;
+  readonly token: string;
+  toBullmq(worker: Worker): Job;
 }
 
 /** An end that waits for the next exchange. */
@@ -144,8 +150,9 @@ export class Lane {
   /**
    * Writes down the ends that wait and takes at most so many jobs, in one step. A job that is due later wakes the lane then.
    * @param token unlike that of any other exchange: the lock of the jobs taken
+   * @returns the jobs taken
    */
-  async exchange(token: string, wanted: number): Promise<Claim[]> {
+  async exchange(token: string, wanted: number): Promise<TakenFields[]> {
     const ends = this.#ends.splice(0);
     const wakes = this.wakes;
     try {
@@ -154,7 +161,7 @@ export class Lane {
       for (const [index, end] of ends.entries()) end.resolve(owned[index] === true);
       if (taken.length < wanted && this.wakes === wakes) this.mayHaveWork = false;
       if (due !== undefined) this.wakeAt(due);
-      return taken.map(({ id, fields }) => new Claim(this, id, token, fields));
+      return taken;
     } catch (error) {
       for (const end of ends) end.reject(error);
       throw error;
@@ -180,7 +187,7 @@ export class Lane {
    * Ends a job with its result, in the next exchange. False when the job is not this consumer's any more.
    * @param end its result as JSON text, and the channel of who submitted it and waits
    */
-  async complete(claim: Claim, end: Pick<End, 'json' | 'replyTo'>): Promise<boolean> {
+  async complete(claim: Claimed, end: Pick<End, 'json' | 'replyTo'>): Promise<boolean> {
     const { id, token } = claim;
     const write = () =>
       new Promise<boolean>((resolve, reject) => {
@@ -193,7 +200,7 @@ export class Lane {
   }
 
   /** Ends a job as failed, or lets BullMQ schedule its next try. False when the job is not this consumer's any more. */
-  async fail(claim: Claim, text: string, retryable: boolean): Promise<boolean> {
+  async fail(claim: Claimed, text: string, retryable: boolean): Promise<boolean> {
     const error = retryable ? new Error(text) : new UnrecoverableError(text);
     // The text holds the task's frames; BullMQ would keep ours beside it.
     error.stack = '';
@@ -205,7 +212,7 @@ export class Lane {
    * Puts a job back to wait, without the loss of an attempt. False when it is not this consumer's any more.
    * @param suspect it may be what ended its thread
    */
-  async handBack(claim: Claim, suspect = false): Promise<boolean> {
+  async handBack(claim: Claimed, suspect = false): Promise<boolean> {
     const key = taskKeys(this.#prefix, this.name).job(claim.id);
     const written = await this.#unlessRefused(claim, () => claim.toBullmq(this.#worker).moveToWait(claim.token));
     if (written === 'refused') return false;
@@ -214,7 +221,7 @@ export class Lane {
   }
 
   /** Writes the end of a job, again and again while Redis is full or busy: its lock is renewed meanwhile. */
-  async #unlessRefused<T>(claim: Claim, write: () => Promise<T>): Promise<T | 'refused'> {
+  async #unlessRefused<T>(claim: Claimed, write: () => Promise<T>): Promise<T | 'refused'> {
     for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
       try {
         return await write();
@@ -234,7 +241,7 @@ export class Lane {
   }
 
   /** Renews locks, also while Redis is full. @returns ids whose lock is lost */
-  async renew(claims: readonly Claim[]): Promise<string[]> {
+  async renew(claims: readonly Claimed[]): Promise<string[]> {
     const keys = taskKeys(this.#prefix, this.name);
     const locks = claims.map(({ id }) => `${keys.job(id)}:lock`);
     const pairs = claims.flatMap(({ id, token }) => [id, token]);
