@@ -24,15 +24,18 @@ const ADD = script(
   'add-jobs',
   `
 local base, time, options = ARGV[1], ARGV[2], ARGV[3]
+local added = {}
 for at = 4, #ARGV, 3 do
   local id = ARGV[at]
   local job = base .. id
   if redis.call('EXISTS', job) == 0 then
     redis.call('HSET', job, 'name', ARGV[at + 1], 'data', ARGV[at + 2], 'opts', options .. ',"jobId":"' .. id .. '"}',
       'timestamp', time, 'delay', 0, 'priority', 0)
-    redis.call('LPUSH', KEYS[1], id)
+    added[#added + 1] = id
   end
 end
+-- Lua hands no more than some thousand arguments over at once.
+for at = 1, #added, 1000 do redis.call('LPUSH', KEYS[1], unpack(added, at, math.min(at + 999, #added))) end
 local limits = redis.call('HMGET', KEYS[3], 'paused', 'concurrency')
 local full = limits[2] and redis.call('LLEN', KEYS[2]) >= tonumber(limits[2])
 if not limits[1] and not full then redis.call('ZADD', KEYS[4], 0, '0') end

@@ -66,7 +66,7 @@ export interface JobsOptionsOfNode {
 /** Results freed in one step: BullMQ's script holds Redis for that long. */
 const SWEEP_BATCH = 1000;
 
-/** Jobs that are added by one script when they come together: it holds Redis for about a millisecond then. */
+/** Jobs that are added by one script when they come together. */
 const FLIGHT_JOBS = 100;
 
 /** Longer jobs, in characters of their JSON text, are added one by one. */
