@@ -12,7 +12,11 @@ export interface Share {
 }
 
 /** V8's own names of what is no function. */
-const OWN_NAMES: Readonly<Record<string, string>> = { '(garbage collector)': 'gc', '(idle)': 'idle', '(program)': 'program' };
+const OWN_NAMES: ReadonlyMap<string, string> = new Map([
+  ['(garbage collector)', 'gc'],
+  ['(idle)', 'idle'],
+  ['(program)', 'program'],
+]);
 
 /**
  * Self time by function and by package, the largest first. A sample that was taken while the process stood still counts as one, whatever
@@ -26,7 +30,7 @@ export function summarise({ nodes }: CpuProfile): { functions: Share[]; packages
     if (hitCount === 0) continue;
     total += hitCount;
     const home = packageOf(callFrame);
-    const label = OWN_NAMES[callFrame.functionName] ?? `${callFrame.functionName || '(anonymous)'} ${placeOf(callFrame)}`;
+    const label = OWN_NAMES.get(callFrame.functionName) ?? `${callFrame.functionName || '(anonymous)'} ${placeOf(callFrame)}`;
     functions.set(label, (functions.get(label) ?? 0) + hitCount);
     packages.set(home, (packages.get(home) ?? 0) + hitCount);
   }
@@ -35,7 +39,7 @@ export function summarise({ nodes }: CpuProfile): { functions: Share[]; packages
 
 /** Whose code a function is: a package, a folder of the project, `node`, `native`, or one of V8's own. */
 export function packageOf({ functionName, url }: { functionName: string; url: string }): string {
-  const own = OWN_NAMES[functionName];
+  const own = OWN_NAMES.get(functionName);
   if (own !== undefined) return own;
   if (url.startsWith('node:')) return 'node';
   if (!url.includes('/')) return 'native';

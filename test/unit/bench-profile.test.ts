@@ -11,6 +11,7 @@ it.each([
   [frame('main', 'file:///x/dist/services/api/main.js'), 'services/api'],
   [frame('writev', 'node:net'), 'node'],
   [frame('writev'), 'native'],
+  [frame('toString'), 'native'],
   [frame('(garbage collector)'), 'gc'],
   [frame('(idle)'), 'idle'],
 ])('knows whose function it is: %j is %s', (callFrame, home) => {

@@ -20,8 +20,8 @@ const HARD_MS = 300;
 /** Milliseconds after the hard limit. */
 interface Kill {
   /** The last moment at which the loop ran. */
-  gone: number;
-  /** When its end stood in the log of the consumer, as seen from outside. */
+  lastAlive: number;
+  /** When its end stood in the log of the consumer, as seen from outside: its thread is gone then. */
   known: number;
   /** When the next job was entered in the only slot. */
   usable: number;
@@ -47,9 +47,9 @@ export const hardLimit: Group = {
         return { case: 'limits', what: `hard limit → ${what}, p99 of ${kills.length}`, unit: 'ms', ours: [percentile(values, 0.99)] };
       };
       return [
-        { ...row('thread gone', 'gone'), bar: { of: 'figure', at: 'most', value: 50 } },
+        { ...row('thread gone, its end in the log', 'known'), bar: { of: 'figure', at: 'most', value: 50 } },
         { ...row('slot usable', 'usable'), bar: { of: 'figure', at: 'most', value: 200 } },
-        row('its end in the log', 'known'),
+        { ...row('last sign of life', 'lastAlive'), note: 'the limit counts from a little before the task can note its start' },
       ];
     } finally {
       await system.stop();
@@ -67,8 +67,8 @@ async function kill({ queue }: System, consumer: TestProcess): Promise<Kill | un
   await consumer.waitForEvent('job.failed', { where: ({ jobId }) => jobId === id, after });
   const knownAt = Number(process.hrtime.bigint()) / 1e6;
   const usableAt = await until(() => existsSync(file) && Number(readFileSync(file, 'utf8')), { what: 'the next job to run', everyMs: 2 });
-  const [startedAt, goneAt] = ['start', 'alive'].map((name) => pulsed(join(dir, name)));
-  if (startedAt === undefined || goneAt === undefined) return undefined;
+  const [startedAt, lastAt] = ['start', 'alive'].map((name) => pulsed(join(dir, name)));
+  if (startedAt === undefined || lastAt === undefined) return undefined;
   const limitAt = startedAt + HARD_MS;
-  return { gone: goneAt - limitAt, known: knownAt - limitAt, usable: usableAt - limitAt };
+  return { lastAlive: lastAt - limitAt, known: knownAt - limitAt, usable: usableAt - limitAt };
 }
