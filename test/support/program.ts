@@ -24,7 +24,12 @@ export async function runProgram(main: () => Promise<void>): Promise<void> {
     for (const left of living()) await left.kill9();
     removeTempDirs();
   };
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void cleanUp().finally(() => process.exit(1)));
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      process.stderr.write(`\nended by ${signal}\n`);
+      void cleanUp().finally(() => process.exit(1));
+    });
+  }
   try {
     await main();
   } finally {
