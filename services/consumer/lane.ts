@@ -23,13 +23,20 @@ const NOT_OWNED = /Missing lock|Missing key|Lock mismatch|not in the active stat
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 2000;
 
-// KEYS job · ARGV 1 for a suspect. The job has not started, as far as anybody may see; BullMQ's own count of lost consumers makes a suspect.
-const unstart = script(
-  'unstart',
+// KEYS job, lock, active, stalled, wait, meta, marker · ARGV id, token, 1 for a suspect. In one step: whoever takes the job next counts its start
+// anew. BullMQ's own count of lost consumers makes a suspect.
+const handBack = script(
+  'hand-back',
   `
-if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+if redis.call('EXISTS', KEYS[1]) == 0 or redis.call('GET', KEYS[2]) ~= ARGV[2] or redis.call('LREM', KEYS[3], 1, ARGV[1]) == 0 then return 0 end
+redis.call('DEL', KEYS[2])
+redis.call('SREM', KEYS[4], ARGV[1])
 redis.call('HINCRBY', KEYS[1], 'ats', -1)
-if ARGV[1] == '1' then redis.call('HINCRBY', KEYS[1], 'stc', 1) end
+if ARGV[3] == '1' then redis.call('HINCRBY', KEYS[1], 'stc', 1) end
+redis.call('RPUSH', KEYS[5], ARGV[1])
+local limits = redis.call('HMGET', KEYS[6], 'paused', 'concurrency')
+local full = limits[2] and redis.call('LLEN', KEYS[3]) >= tonumber(limits[2])
+if not limits[1] and not full then redis.call('ZADD', KEYS[7], 0, '0') end
 return 1
 `,
 );
@@ -213,11 +220,12 @@ export class Lane {
    * @param suspect it may be what ended its thread
    */
   async handBack(claim: Claimed, suspect = false): Promise<boolean> {
-    const key = taskKeys(this.#prefix, this.name).job(claim.id);
-    const written = await this.#unlessRefused(claim, () => claim.toBullmq(this.#worker).moveToWait(claim.token));
-    if (written === 'refused') return false;
-    await unstart(this.#redis, [key], [suspect ? 1 : 0]);
-    return true;
+    const { id, token } = claim;
+    const { job, active, stalled, wait, meta, marker } = taskKeys(this.#prefix, this.name);
+    const keys = [job(id), `${job(id)}:lock`, active, stalled, wait, meta, marker];
+    const written = await this.#unlessRefused(claim, () => handBack(this.#redis, keys, [id, token, suspect ? 1 : 0]));
+    if (written === 0) this.#log.info({ task: this.name, jobId: id, reason: 'not owned any more' }, 'job.write_refused');
+    return written === 1;
   }
 
   /** Writes the end of a job, again and again while Redis is full or busy: its lock is renewed meanwhile. */
