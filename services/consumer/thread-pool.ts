@@ -288,8 +288,7 @@ export class ThreadPool implements RunPlace {
     if (thread === undefined) return;
     thread.jobs += 1;
     thread.tainted ||= replace;
-    const inUse = [...this.#threads.values()].filter(({ retiring }) => !retiring).length;
-    if (thread.tainted || this.#hasDoneItsShare(thread, 0) || inUse > this.#kept) thread.retiring = true;
+    if (thread.tainted || this.#isDue(thread)) thread.retiring = true;
     if (!thread.retiring) return;
     if (thread.tainted) setTimeout(() => this.#retire(thread), LATE_MS);
     else this.#retire(thread);
@@ -302,6 +301,20 @@ export class ThreadPool implements RunPlace {
     void thread.worker.terminate();
   }
 
+  /** Whether a thread that has just ended a job is to be replaced, because it has done its share or is one too many. */
+  #isDue(thread: Thread): boolean {
+    const others = [...this.#threads.values()].filter((other) => other !== thread && !other.retiring);
+    if (!this.#hasDoneItsShare(thread, 0)) return others.length >= this.#kept && others.every((other) => !this.#hasDoneItsShare(other, 0));
+    // Threads that were started together are due together: one after the other, so that no job has to wait for the start of another.
+    const settled = others.filter(({ startedAt }) => performance.now() - startedAt >= SETTLE_MS);
+    return this.#isExact || settled.length >= this.#options.threads;
+  }
+
+  /** Whether a thread may run so many jobs and not one more. */
+  get #isExact(): boolean {
+    return this.#options.minThreadMs === 0;
+  }
+
   /** @param usage jobs that it has now, which count as done */
   #hasDoneItsShare(thread: Thread, usage: number): boolean {
     const { maxJobsPerThread, minThreadMs } = this.#options;
@@ -310,7 +323,7 @@ export class ThreadPool implements RunPlace {
 
   /** Whether a thread may be given another job beside those that it has. */
   #takesJobs(thread: Thread | undefined, usage: number): boolean {
-    return thread?.retiring === false && !this.#hasDoneItsShare(thread, usage);
+    return thread?.retiring === false && !(this.#isExact && this.#hasDoneItsShare(thread, usage));
   }
 
   #adopt(created: { id: number; currentUsage: number }): void {
@@ -341,7 +354,8 @@ export class ThreadPool implements RunPlace {
   /** Piscina starts a thread for a job that finds none free; when there are too many and no further job ends, an idle one goes here. */
   #shrink(): void {
     const inUse = [...this.#threads.values()].filter(({ retiring }) => !retiring);
-    const idle = inUse.find(({ usage }) => usage() === 0);
+    const allIdle = inUse.filter(({ usage }) => usage() === 0);
+    const idle = allIdle.find((thread) => this.#hasDoneItsShare(thread, 0)) ?? allIdle[0];
     if (inUse.length <= this.#kept || idle === undefined) return;
     idle.retiring = true;
     this.#retire(idle);

@@ -117,3 +117,23 @@ it('replaces threads after WORKER_MAX_TASKS_PER_CHILD jobs without losing one', 
     await recycling.stop();
   }
 });
+
+it('replaces threads that are due together one after the other, so that jobs need not wait for the start of one', async () => {
+  const aged = await TestQueue.start();
+  try {
+    const consumer = await aged.consumer({ WORKER_CONCURRENCY: '2' });
+    const noops = await aged.jobs.submitAll(
+      aged.task('noop'),
+      Array.from({ length: 1000 }, () => ({ params: {} })),
+    );
+    await until(() => aged.ended(noops), { what: 'all jobs to end', timeoutMs: 30_000, everyMs: 100 });
+    // A thread is not replaced before it is 10 s old.
+    const startedAt = Date.parse(String(consumer.log.find(({ event }) => event === 'consumer.started')?.['time']));
+    await until(() => Promise.resolve(Date.now() - startedAt > 10_500), { what: 'the threads to be due', timeoutMs: 15_000 });
+    const threads: unknown[] = [];
+    for (let count = 0; count < 6; count += 1) threads.push((await aged.result('traces')).result);
+    expect(new Set(threads.map((result) => JSON.stringify(result))).size).toBeLessThanOrEqual(3);
+  } finally {
+    await aged.stop();
+  }
+});
