@@ -2,6 +2,9 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import type { Redis as Server } from 'ioredis';
+// For the names of its scripts.
+import '../../services/consumer/lane.ts';
+import { scriptNames } from '../../shared/script.ts';
 
 /** One command that a client sent. What a script calls is part of it. */
 export interface Sent {
@@ -27,12 +30,6 @@ export interface Watched {
 
 const LOG_LENGTH = 500_000;
 
-/** Some scripts of our own are sent as text; the log keeps its beginning. */
-const OWN_SCRIPTS: readonly [start: string, name: string][] = [
-  ['\nlocal lost', 'renewLocks'],
-  ["return redis.call('HSET'", 'beat'],
-];
-
 let hertz: number | undefined;
 
 /** CPU seconds that a process has used, in user code and in the kernel (Linux). */
@@ -55,7 +52,7 @@ export async function watch(server: Server, work: () => Promise<unknown>): Promi
   const [after, to] = [await totals(server), performance.now()];
   await server.config('SET', 'slowlog-log-slower-than', -1);
   const entries = (await server.call('SLOWLOG', 'GET', '-1')) as [number, number, number, string[], string, string][];
-  const names = scriptNames(server);
+  const names = new Map([...bullmqScripts(server), ...scriptNames]);
   // What a script calls has no name, as every connection of the product has.
   return {
     sent: entries.flatMap(([, , us, args, address, name]) =>
@@ -110,7 +107,7 @@ function numberOf(info: string, name: string): number {
 }
 
 /** BullMQ's scripts by their digest: it has made each a command of the connections that it uses. */
-function scriptNames({ scriptsSet }: Server): Map<string, string> {
+function bullmqScripts({ scriptsSet }: Server): Map<string, string> {
   return new Map(
     Object.entries(scriptsSet as Record<string, { sha: string }>).map(([name, { sha }]) => [sha, name.replace(/[-:].*$/, '')]),
   );
@@ -120,10 +117,9 @@ function asSent(us: number, [name = '', ...args]: string[], client: string, scri
   const command = name.toLowerCase();
   const isScript = command === 'evalsha' || command === 'eval';
   const [script = ''] = args;
-  const ours = OWN_SCRIPTS.find(([start]) => script.startsWith(start))?.[1] ?? 'our scripts';
   return {
     client: clientOf(client),
-    command: isScript ? (scripts.get(script) ?? ours) : command,
+    command: isScript ? (scripts.get(script) ?? 'a script') : command,
     us,
     keys: isScript ? args.slice(2, 2 + Number(args[1])) : args.filter((arg) => arg.includes(':')),
   };
