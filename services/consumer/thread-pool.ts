@@ -1,7 +1,8 @@
 /** The threads that run jobs, one or many at a time in each. The only module that knows Piscina. */
-import { BroadcastChannel, type Worker } from 'node:worker_threads';
+import { BroadcastChannel } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { messageOf } from '../../shared/errors.ts';
+import { PoolThreads, type PoolThreadsOptions, type Thread } from './pool-threads.ts';
 import type { PlaceOptions, Run, RunEnd, RunPlace } from './run.ts';
 import { type Request, Slots } from './slots.ts';
 import {
@@ -16,38 +17,13 @@ import {
   type ThreadSettings,
 } from './thread-protocol.ts';
 
-export interface ThreadPoolOptions extends PlaceOptions {
+export interface ThreadPoolOptions extends PlaceOptions, PoolThreadsOptions {
   /** Jobs at once. */
   slots: number;
-  /** Threads over which they are spread. */
-  threads: number;
-  /** Jobs after which a thread is replaced. */
-  maxJobsPerThread: number;
-  /** Milliseconds for which a thread lives at least before it is replaced for that reason: its start costs 60 to 100 ms of a core. */
-  minThreadMs: number;
   /** MiB of heap that a thread may have before Node ends it. */
   heapLimit: number;
   /** A thread ended that ran no job; Piscina starts no other in place of one that did not even begin. */
   onError: (reason: string, threadsLeft: number) => void;
-}
-
-interface Thread {
-  readonly id: number;
-  readonly worker: Worker;
-  /** By `performance.now()`. */
-  readonly startedAt: number;
-  /** Jobs that were posted to it and have not ended, those that have not begun included. */
-  readonly usage: () => number;
-  /** Jobs that ended in it. */
-  jobs: number;
-  /** Takes no further job and is ended once it has none. */
-  retiring: boolean;
-  /** It was ended because it was due, and not because of a job. */
-  retired: boolean;
-  /** A job left something behind in it. */
-  tainted: boolean;
-  /** Slots for whose jobs the thread is being ended. */
-  readonly condemned: Set<number>;
 }
 
 /** A job that has not ended, as far as is known here. */
@@ -58,17 +34,8 @@ interface Unsettled {
   isTold: boolean;
 }
 
-/** Threads more than are in use: a terminated one's slot is used again at once, not after the start of another (100 ms). */
-const SPARE_THREADS = 1;
-
 /** Jobs that may be given to a thread at once, to be run one after another. */
 export const LONGEST_CHAIN = 8;
-
-/** How long after a thread's start it is seen whether there is one too many, in milliseconds. */
-const SETTLE_MS = 1000;
-
-/** How long a thread whose job left something behind is kept, so that what it still throws is told, in milliseconds. */
-const LATE_MS = 100;
 
 const threadFile = new URL(import.meta.url.endsWith('.ts') ? './task-thread.ts' : './task-thread.js', import.meta.url).href;
 
@@ -84,10 +51,8 @@ export class ThreadPool implements RunPlace {
   readonly #given = new Map<number, number>();
   #picked: number | undefined;
   readonly #pool: Piscina;
-  /** Threads that are kept ready. */
-  readonly #kept: number;
   readonly #control: BroadcastChannel;
-  readonly #threads = new Map<number, Thread>();
+  readonly #threads: PoolThreads;
 
   constructor(options: ThreadPoolOptions) {
     this.#options = options;
@@ -102,23 +67,21 @@ export class ThreadPool implements RunPlace {
       filesDir: options.filesDir,
       remoteFiles: options.remoteFiles,
     };
-    this.#kept = options.threads + SPARE_THREADS;
+    this.#threads = new PoolThreads(options);
     const jobsPerThread = Math.ceil(options.slots / options.threads);
     this.#pool = new Piscina<Chain, ChainEnd>({
       filename: threadFile,
       workerData: settings,
-      minThreads: this.#kept,
+      minThreads: this.#threads.kept,
       // A retiring thread lives on beside its successor until its last job is done.
-      maxThreads: this.#kept * 2,
+      maxThreads: this.#threads.kept * 2,
       idleTimeout: Number.POSITIVE_INFINITY,
       concurrentTasksPerWorker: jobsPerThread,
       resourceLimits: { maxOldGenerationSizeMb: options.heapLimit },
       // 'sync' would block a thread's event loop between jobs.
       atomics: 'disabled',
       loadBalancer: (_, workers) => {
-        const fit = workers.filter(
-          ({ id, currentUsage }) => currentUsage < jobsPerThread && this.#takesJobs(this.#threads.get(id), currentUsage),
-        );
+        const fit = workers.filter(({ id, currentUsage }) => currentUsage < jobsPerThread && this.#threads.takesJobs(id, currentUsage));
         const picked = fit.reduce<(typeof fit)[number] | null>(
           (least, next) => (least === null || next.currentUsage < least.currentUsage ? next : least),
           null,
@@ -190,7 +153,8 @@ export class ThreadPool implements RunPlace {
   /** Takes the outcome of a job, once; a task may have posted what looks like one. */
   #take({ slot, id, outcome }: ChainLink): void {
     if (this.#unsettled.get(slot)?.id !== id) return;
-    this.#afterJob(slot, outcome.replace === true);
+    const thread = this.#threads.get(this.#slots.threadOf(slot));
+    if (thread !== undefined) this.#threads.jobEnded(thread, outcome.replace === true);
     this.#settle(slot, outcome);
   }
 
@@ -275,90 +239,23 @@ export class ThreadPool implements RunPlace {
 
   /** Ends the thread that was given a job and does not begin it although it has no other: an earlier job has left it spinning. */
   #unblock(slot: number): void {
-    const thread = this.#threads.get(this.#given.get(slot) ?? 0);
+    const thread = this.#threads.get(this.#given.get(slot));
     if (thread === undefined || this.#slots.threadOf(slot) !== 0 || this.#slotsOf(thread).length > 0) return;
     thread.retired = true;
     thread.retiring = true;
     void thread.worker.terminate();
   }
 
-  /** Counts the job; retires a thread that has done its share, is not fit for another job, or is one too many. */
-  #afterJob(slot: number, replace: boolean): void {
-    const thread = this.#threads.get(this.#slots.threadOf(slot));
-    if (thread === undefined) return;
-    thread.jobs += 1;
-    thread.tainted ||= replace;
-    if (thread.tainted || this.#isDue(thread)) thread.retiring = true;
-    if (!thread.retiring) return;
-    if (thread.tainted) setTimeout(() => this.#retire(thread), LATE_MS);
-    else this.#retire(thread);
-  }
-
-  /** Ends a thread that has no job. Piscina may have posted one before the thread was known to retire: that one's end comes here again. */
-  #retire(thread: Thread): void {
-    if (thread.usage() > 0) return;
-    thread.retired = true;
-    void thread.worker.terminate();
-  }
-
-  /** Whether a thread that has just ended a job is to be replaced, because it has done its share or is one too many. */
-  #isDue(thread: Thread): boolean {
-    const others = [...this.#threads.values()].filter((other) => other !== thread && !other.retiring);
-    if (!this.#hasDoneItsShare(thread, 0)) return others.length >= this.#kept && others.every((other) => !this.#hasDoneItsShare(other, 0));
-    // Threads that were started together are due together: one after the other, so that no job has to wait for the start of another.
-    const settled = others.filter(({ startedAt }) => performance.now() - startedAt >= SETTLE_MS);
-    return this.#isExact || settled.length >= this.#options.threads;
-  }
-
-  /** Whether a thread may run so many jobs and not one more. */
-  get #isExact(): boolean {
-    return this.#options.minThreadMs === 0;
-  }
-
-  /** @param usage jobs that it has now, which count as done */
-  #hasDoneItsShare(thread: Thread, usage: number): boolean {
-    const { maxJobsPerThread, minThreadMs } = this.#options;
-    return thread.jobs + usage >= maxJobsPerThread && performance.now() - thread.startedAt >= minThreadMs;
-  }
-
-  /** Whether a thread may be given another job beside those that it has. */
-  #takesJobs(thread: Thread | undefined, usage: number): boolean {
-    return thread?.retiring === false && !(this.#isExact && this.#hasDoneItsShare(thread, usage));
-  }
-
   #adopt(created: { id: number; currentUsage: number }): void {
     const { id } = created;
     const worker = this.#pool.threads.find(({ threadId }) => threadId === id);
-    if (worker === undefined || this.#threads.has(id)) return;
-    const usage = () => created.currentUsage;
-    const thread: Thread = {
-      id,
-      worker,
-      startedAt: performance.now(),
-      usage,
-      jobs: 0,
-      retiring: false,
-      retired: false,
-      tainted: false,
-      condemned: new Set(),
-    };
-    this.#threads.set(id, thread);
+    if (worker === undefined || this.#threads.get(id) !== undefined) return;
+    const thread = this.#threads.add(id, worker, () => created.currentUsage);
     worker.once('error', (error: unknown) => this.#judge(thread, messageOf(error)));
     worker.once('exit', (code) => {
       this.#judge(thread, `exit code ${code}`);
-      this.#threads.delete(id);
+      this.#threads.delete(thread);
     });
-    setTimeout(() => this.#shrink(), SETTLE_MS).unref();
-  }
-
-  /** Piscina starts a thread for a job that finds none free; when there are too many and no further job ends, an idle one goes here. */
-  #shrink(): void {
-    const inUse = [...this.#threads.values()].filter(({ retiring }) => !retiring);
-    const allIdle = inUse.filter(({ usage }) => usage() === 0);
-    const idle = allIdle.find((thread) => this.#hasDoneItsShare(thread, 0)) ?? allIdle[0];
-    if (inUse.length <= this.#kept || idle === undefined) return;
-    idle.retiring = true;
-    this.#retire(idle);
   }
 
   async stop(): Promise<void> {
