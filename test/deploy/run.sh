@@ -64,7 +64,10 @@ within() {
 # --- engine and images
 
 packages() {
-  command -v dockerd docker-compose mmdebstrap iptables ip curl >/dev/null && return
+  local missing=0 program
+  # One at a time: `command -v` of many succeeds when one of them is there.
+  for program in dockerd docker-compose mmdebstrap iptables ip curl; do command -v "$program" >/dev/null || missing=1; done
+  [ "$missing" = 0 ] && return
   apt-get update -qq && apt-get install -y -qq --no-install-recommends docker.io docker-compose mmdebstrap iptables iproute2 curl
 }
 
