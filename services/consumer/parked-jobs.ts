@@ -14,6 +14,9 @@ const CHAIN_MS = 2;
 /** A job that has not come to run after this long goes back, in milliseconds: another node may have a free slot. */
 export const PATIENCE_MS = 50;
 
+/** What is supposed of jobs before any has run, in milliseconds: the first ones are not taken ahead. */
+const UNKNOWN_MS = 10;
+
 /** How many jobs of a lane may be taken ahead for so many slots. */
 export function roomAhead({ usualMs }: Pick<Lane, 'usualMs'>, slots: number): number {
   return Math.min(MOST, slots * Math.min(MOST_PER_SLOT, Math.floor(WORK_AHEAD_MS / usualMs)));
@@ -26,7 +29,7 @@ export function chainLength({ usualMs }: Pick<Lane, 'usualMs'>, waiting: number,
 
 /** What a lane's jobs usually take, after one more: a moving average, which a single long job moves far, and short ones slowly back. In milliseconds. */
 export function usualAfter(usualMs: number, durationMs: number): number {
-  const before = Number.isFinite(usualMs) ? usualMs : PATIENCE_MS;
+  const before = Number.isFinite(usualMs) ? usualMs : UNKNOWN_MS;
   return before + (durationMs - before) / 5;
 }
 

@@ -182,7 +182,7 @@ export class Processor {
     } finally {
       job.ended();
       const { lane } = job.claim;
-      const tookMs = job.run.elapsedMs();
+      const tookMs = job.run.tookMs();
       if (tookMs !== undefined) lane.usualMs = usualAfter(lane.usualMs, tookMs);
     }
   }

@@ -15,6 +15,8 @@ export interface Run {
   readonly end: Promise<RunEnd>;
   /** For how many milliseconds the task has run; undefined before it begins. */
   elapsedMs(): number | undefined;
+  /** How many milliseconds it took, by the clock of its thread; undefined when it did not run to its end there. */
+  tookMs(): number | undefined;
   /** Asks the job for something; see Request. */
   request(request: Request): void;
   /** Tells the job how the fetch of a file went that it waits for. */

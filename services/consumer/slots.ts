@@ -13,6 +13,11 @@ const REQUEST = 0;
 const THREAD = 1;
 const EXIT = 2;
 
+/** When the job began, and how long it took. */
+const TIMES = 2;
+const BEGAN = 0;
+const TOOK = 1;
+
 /** In place of a thread: the slot's job is not to begin any more. */
 const RECALLED = -1;
 
@@ -33,7 +38,7 @@ export class Slots {
       typeof from === 'number'
         ? {
             cells: new SharedArrayBuffer(from * CELLS * Int32Array.BYTES_PER_ELEMENT),
-            times: new SharedArrayBuffer(from * Float64Array.BYTES_PER_ELEMENT),
+            times: new SharedArrayBuffer(from * TIMES * Float64Array.BYTES_PER_ELEMENT),
           }
         : from;
     this.#cells = new Int32Array(this.buffers.cells);
@@ -42,13 +47,14 @@ export class Slots {
 
   /** Consumer: prepares a slot for its next job. */
   reset(slot: number): void {
-    this.#times[slot] = 0;
+    this.#times[slot * TIMES + BEGAN] = 0;
+    this.#times[slot * TIMES + TOOK] = Number.NaN;
     for (let cell = 0; cell < CELLS; cell += 1) store(this.#cells, slot * CELLS + cell, 0);
   }
 
   /** Thread: says that the slot's job begins now, on this thread. False when it is not to begin any more. */
   begin(slot: number, threadId: number): boolean {
-    this.#times[slot] = monotonicMs();
+    this.#times[slot * TIMES + BEGAN] = monotonicMs();
     return compareExchange(this.#cells, slot * CELLS + THREAD, 0, threadId) === 0;
   }
 
@@ -64,7 +70,18 @@ export class Slots {
 
   /** Consumer: for how many milliseconds the slot's job has run, or undefined when it has not begun. */
   elapsedMs(slot: number): number | undefined {
-    return this.threadOf(slot) === 0 ? undefined : monotonicMs() - (this.#times[slot] ?? 0);
+    return this.threadOf(slot) === 0 ? undefined : monotonicMs() - (this.#times[slot * TIMES + BEGAN] ?? 0);
+  }
+
+  /** Thread: says that the slot's job has ended. */
+  end(slot: number): void {
+    this.#times[slot * TIMES + TOOK] = monotonicMs() - (this.#times[slot * TIMES + BEGAN] ?? 0);
+  }
+
+  /** Consumer: for how many milliseconds the slot's job ran, or undefined when it did not run to its end. */
+  tookMs(slot: number): number | undefined {
+    const ms = this.#times[slot * TIMES + TOOK];
+    return ms === undefined || Number.isNaN(ms) ? undefined : ms;
   }
 
   /** Consumer: asks the slot's job for something. A later request never weakens an earlier one. */

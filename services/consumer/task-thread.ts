@@ -85,6 +85,7 @@ export default async function runChain(chain: Chain): Promise<ChainEnd> {
     ran.push(slot);
     if (last !== undefined) parentPort?.postMessage(last);
     last = { slot, id, outcome: await runJob(request) };
+    slots.end(slot);
     if (last.outcome.replace) break;
   }
   return { last, ran };

@@ -129,6 +129,7 @@ export class ThreadPool implements RunPlace {
     return {
       end: new Promise((settle) => this.#unsettled.set(slot, { id, settle, isTold: false })),
       elapsedMs: () => this.#slots.elapsedMs(slot),
+      tookMs: () => this.#slots.tookMs(slot),
       request: (asked) => this.#request(slot, id, asked),
       answer: (fetched) => this.#tell({ slot, id, fetched }),
       terminate: () => this.#terminate(slot),
