@@ -192,7 +192,8 @@ describe('without the worker that is as it should be', () => {
 
   test('a worker that has not the nodes’ password is refused, and says so once it is sure', async () => {
     const { redis } = hosts.master;
-    await redis.onMasters((server) => server.call('ACL', 'SETUSER', 'stranger', 'on', '>a password', '~*', '&*', '+@all'));
+    // A worker listens at any node of a cluster.
+    await redis.onNodes((server) => server.call('ACL', 'SETUSER', 'stranger', 'on', '>a password', '~*', '&*', '+@all'));
     const worker = await workerAt(redis.url.replace(/\/\/[^@]*@/, '//stranger:a%20password@'), 'stranger');
     const job = await copied({ name });
     expect(job).toMatchObject({ state: 'FAILURE', result: expect.stringContaining('answered 401: Not a node of this installation') });

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { Redis } from 'ioredis';
+import { Redis } from 'ioredis';
 import { loadConfig } from '../../shared/config.ts';
 import type { RedisSettings } from '../../shared/config-redis.ts';
 import { createLogger } from '../../shared/logger.ts';
@@ -47,6 +47,8 @@ export interface TestRedis {
   connect(): Connection;
   /** Does something to every server that takes writes. */
   onMasters<T>(work: (server: Redis) => Promise<T>): Promise<T[]>;
+  /** The same on replicas of a cluster, too. */
+  onNodes<T>(work: (server: Redis) => Promise<T>): Promise<T[]>;
 }
 
 export interface RedisWish {
@@ -144,6 +146,15 @@ function testRedis(
         return await Promise.all(mastersOf(redis).map(work));
       } finally {
         redis.disconnect();
+      }
+    },
+    async onNodes(work) {
+      if (servers.length === 1) return await this.onMasters(work);
+      const nodes = servers.map(({ port }) => new Redis(port, '127.0.0.1', { password }));
+      try {
+        return await Promise.all(nodes.map(work));
+      } finally {
+        for (const node of nodes) node.disconnect();
       }
     },
   };
