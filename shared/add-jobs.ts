@@ -3,7 +3,7 @@
  * and this process most of what a submission costs. What differs is what nobody reads: no counter of ids, no events stream.
  * test/integration/stored-jobs.test.ts compares both, field by field.
  */
-import { taskKeys } from './job-scripts.ts';
+import { taskKeys, WAKE } from './job-scripts.ts';
 import type { Redis } from './redis.ts';
 import type { TaskDescriptor } from './registry.ts';
 import { script } from './script.ts';
@@ -22,7 +22,7 @@ export interface NewJob {
 // An id that is there already is one that was sent again, because the connection was lost before its answer came.
 const ADD = script(
   'add-jobs',
-  `
+  `${WAKE}
 local base, time, options = ARGV[1], ARGV[2], ARGV[3]
 local added = {}
 for at = 4, #ARGV, 3 do
@@ -36,9 +36,7 @@ for at = 4, #ARGV, 3 do
 end
 -- Lua hands no more than some thousand arguments over at once.
 for at = 1, #added, 1000 do redis.call('LPUSH', KEYS[1], unpack(added, at, math.min(at + 999, #added))) end
-local limits = redis.call('HMGET', KEYS[3], 'paused', 'concurrency')
-local full = limits[2] and redis.call('LLEN', KEYS[2]) >= tonumber(limits[2])
-if not limits[1] and not full then redis.call('ZADD', KEYS[4], 0, '0') end
+wake(KEYS[3], KEYS[2], KEYS[4])
 `,
 );
 

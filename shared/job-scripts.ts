@@ -42,6 +42,15 @@ export function revokeChannel(prefix: string): string {
   return `${prefix}:revokes`;
 }
 
+/** Lua: `wake(meta, active, marker)` wakes a consumer, unless the queue is paused or as many of the task run as may. */
+export const WAKE = `
+local function wake(meta, active, marker)
+  local limits = redis.call('HMGET', meta, 'paused', 'concurrency')
+  local full = limits[2] and redis.call('LLEN', active) >= tonumber(limits[2])
+  if not limits[1] and not full then redis.call('ZADD', marker, 0, '0') end
+end
+`;
+
 // Every script's KEYS: 1 job 2 lock 3 active 4 stalled 5 delayed 6 failed 7 revoked 8 marked 9 held 10 wait 11 marker 12 looks;
 // ARGV: 1 id 2 base 3 now (ms).
 const PRELUDE = `

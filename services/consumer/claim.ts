@@ -56,16 +56,17 @@ export class Claim {
 
   /** The job as BullMQ's own code takes it: made only for the ends that BullMQ writes. */
   toBullmq(worker: Worker): Job<JobData> {
-    const [name, data, opts, timestamp, atm, stc, , stacktrace] = this.#fields;
+    const [, data, opts, , , , , stacktrace] = this.#fields;
+    const { name, timestamp, attemptsMade, stalledCounter } = this.job;
     const json = {
       id: this.id,
-      name: name ?? '',
+      name,
       data: data ?? '{}',
       opts: Job.optsFromJSON(opts ?? '{}'),
       progress: 0,
-      timestamp: Number(timestamp),
-      attemptsMade: Number(atm ?? 0),
-      stalledCounter: Number(stc ?? 0),
+      timestamp,
+      attemptsMade,
+      stalledCounter,
       stacktrace: stacktrace ?? '[]',
     };
     const job: Job<JobData> = Job.fromJSON(worker, json as unknown as JobJson, this.id);

@@ -13,7 +13,7 @@ const takenFields = ['name', 'data', 'opts', 'timestamp', 'atm', 'stc', 'defa', 
 
 // KEYS 1 wait 2 active 3 stalled 4 completed 5 meta 6 delayed 7 marker
 // ARGV 1 base 2 now (ms) 3 stamp 4 lock (ms) 5 token of the jobs taken 6 how many · then of each end: id, token, return value, channel that the job's data names (or '')
-// Returns for each end whether the caller still owned the job; the jobs taken; how many are left; when the next is due (ms), or 0.
+// Returns for each end whether the caller still owned the job; the jobs taken; when the next is due (ms), or 0.
 const exchange = script(
   'exchange-jobs',
   `${TELL}

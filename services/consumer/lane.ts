@@ -2,7 +2,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { createRedisBackend, type Job, UnrecoverableError, Worker } from 'bullmq';
 import { messageOf } from '../../shared/errors.ts';
-import { taskKeys } from '../../shared/job-scripts.ts';
+import { taskKeys, WAKE } from '../../shared/job-scripts.ts';
 import type { Logger } from '../../shared/logger.ts';
 import { isUnavailable, type Redis } from '../../shared/redis.ts';
 import { script } from '../../shared/script.ts';
@@ -27,16 +27,14 @@ const LONGEST_PAUSE_MS = 2000;
 // anew. BullMQ's own count of lost consumers makes a suspect.
 const handBack = script(
   'hand-back',
-  `
+  `${WAKE}
 if redis.call('EXISTS', KEYS[1]) == 0 or redis.call('GET', KEYS[2]) ~= ARGV[2] or redis.call('LREM', KEYS[3], 1, ARGV[1]) == 0 then return 0 end
 redis.call('DEL', KEYS[2])
 redis.call('SREM', KEYS[4], ARGV[1])
 redis.call('HINCRBY', KEYS[1], 'ats', -1)
 if ARGV[3] == '1' then redis.call('HINCRBY', KEYS[1], 'stc', 1) end
 redis.call('RPUSH', KEYS[5], ARGV[1])
-local limits = redis.call('HMGET', KEYS[6], 'paused', 'concurrency')
-local full = limits[2] and redis.call('LLEN', KEYS[3]) >= tonumber(limits[2])
-if not limits[1] and not full then redis.call('ZADD', KEYS[7], 0, '0') end
+wake(KEYS[6], KEYS[3], KEYS[7])
 return 1
 `,
 );

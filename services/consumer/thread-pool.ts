@@ -133,7 +133,7 @@ export class ThreadPool implements RunPlace {
       request: (asked) => this.#request(slot, id, asked),
       answer: (fetched) => this.#tell({ slot, id, fetched }),
       terminate: () => this.#terminate(slot),
-      recall: () => this.#recall(slot),
+      recall: () => this.#recall(slot, id),
       unblock: () => this.#unblock(slot),
     };
   }
@@ -169,8 +169,9 @@ export class ThreadPool implements RunPlace {
   }
 
   /** Its slot stays taken until its chain is over, because the thread still has to pass it over. */
-  #recall(slot: number): boolean {
-    if (!this.#slots.recall(slot)) return false;
+  #recall(slot: number, id: string): boolean {
+    // One that has ended may have left its slot to another.
+    if (this.#unsettled.get(slot)?.id !== id || !this.#slots.recall(slot)) return false;
     this.#settle(slot, { innocent: true, suspect: false });
     return true;
   }
