@@ -3,11 +3,6 @@
 export interface BatchOptions {
   /** The most items that leave in one flight; without it as many as have come. */
   most?: number;
-  /**
-   * Waits for more: a flight leaves when so many items are `enough`, at the latest `ms` milliseconds after its first one. Without it a
-   * flight leaves at the end of the turn of the event loop in which its first item came.
-   */
-  gathering?: { ms: number; enough: number };
 }
 
 interface Waiting<In, Out> {
@@ -19,35 +14,28 @@ interface Waiting<In, Out> {
 export class Batch<In, Out> {
   readonly #run: (items: In[]) => Promise<readonly (Out | Error)[]>;
   readonly #most: number;
-  readonly #gathering: BatchOptions['gathering'];
   #waiting: Waiting<In, Out>[] = [];
-  #timer: NodeJS.Timeout | undefined;
   #leaving = false;
 
   /** @param run does the work of one flight; returns as many outcomes as it got items, in their order, an Error where one failed */
-  constructor(run: (items: In[]) => Promise<readonly (Out | Error)[]>, { most = Number.POSITIVE_INFINITY, gathering }: BatchOptions = {}) {
+  constructor(run: (items: In[]) => Promise<readonly (Out | Error)[]>, { most = Number.POSITIVE_INFINITY }: BatchOptions = {}) {
     this.#run = run;
     this.#most = most;
-    this.#gathering = gathering;
   }
 
   /**
-   * Sends an item with the next flight.
+   * Sends an item with the next flight, at the end of this turn of the event loop.
    * @throws what `run` returned for it, or what it threw: then for every item of that flight, and for no other
    */
   add(item: In): Promise<Out> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ item, resolve, reject });
-      if (this.#leaving) return;
-      if (this.#gathering === undefined || this.#waiting.length >= this.#gathering.enough) this.#leave();
-      else this.#timer ??= setTimeout(() => this.#leave(), this.#gathering.ms);
+      if (!this.#leaving) this.#leave();
     });
   }
 
   /** Not at once: what else comes in this turn of the event loop goes with it. */
   #leave(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
     this.#leaving = true;
     setImmediate(() => {
       const all = this.#waiting;

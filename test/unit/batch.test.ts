@@ -1,5 +1,4 @@
-import { setImmediate as turn } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { Batch, type BatchOptions } from '../../shared/batch.ts';
 
 /** A batch that doubles numbers, fails at negative ones, and ends whole flights that hold a 13. */
@@ -47,33 +46,4 @@ test('a flight that answers for too few items rejects them all', async () => {
   const batch = new Batch<number, number>(async () => [1]);
   const outcomes = await Promise.allSettled([batch.add(1), batch.add(2)]);
   expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
-});
-
-describe('gathering', () => {
-  beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
-  afterEach(() => void vi.useRealTimers());
-
-  test('waits for more for so long', async () => {
-    const { batch, flights } = doubling({ gathering: { ms: 5, enough: 3 } });
-    const outcomes = [batch.add(1)];
-    await turn();
-    outcomes.push(batch.add(2));
-    await turn();
-    vi.advanceTimersByTime(4);
-    await turn();
-    expect(flights).toEqual([]);
-    vi.advanceTimersByTime(1);
-    expect(await Promise.all(outcomes)).toEqual([2, 4]);
-    expect(flights).toEqual([[1, 2]]);
-  });
-
-  test('ends when enough have come, and starts anew with the next', async () => {
-    const { batch, flights } = doubling({ gathering: { ms: 5, enough: 2 } });
-    expect(await Promise.all([batch.add(1), batch.add(2), batch.add(3)])).toEqual([2, 4, 6]);
-    const next = batch.add(4);
-    await turn();
-    expect(flights).toEqual([[1, 2, 3]]);
-    vi.advanceTimersByTime(5);
-    expect(await next).toBe(8);
-  });
 });
