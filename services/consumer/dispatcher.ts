@@ -8,6 +8,7 @@ import type { Logger } from '../../shared/logger.ts';
 import type { Redis } from '../../shared/redis.ts';
 import { Claim } from './claim.ts';
 import type { Lane } from './lane.ts';
+import { LaneTurns } from './lane-turns.ts';
 import { type Listening, MarkerListener } from './marker-listener.ts';
 import { chainLength, ParkedJobs, roomAhead } from './parked-jobs.ts';
 
@@ -16,9 +17,6 @@ const PROBE_MS = 20;
 
 /** Pause after an exchange that Redis refused, in milliseconds. */
 const REFUSED_PAUSE_MS = 200;
-
-/** For how long a lane may go on taking jobs while others have work, too, in milliseconds: a job at least. */
-const TURN_MS = 5;
 
 /** While jobs taken ahead keep the slots busy, ends are gathered for so long, in milliseconds, or until there are so many. */
 const GATHER_MS = 1;
@@ -54,22 +52,21 @@ export class Dispatcher {
   readonly #lanes: readonly Lane[];
   readonly #listeners: readonly MarkerListener[];
   readonly #instance = randomUUID().slice(0, 8);
+  readonly #turns: LaneTurns;
   readonly #parked: ParkedJobs;
   #free: number;
   readonly #underWay = new Set<UnderWay>();
-  #turn = 0;
   #exchanges = 0;
   #stopping = false;
   #busy = new Set<Promise<void>>();
   /** Lanes whose next exchange is arranged: a little later, or at the end of this turn of the event loop. */
   readonly #gathering = new Map<Lane, NodeJS.Timeout | 'now'>();
-  /** Until when a lane may go on while others have work, by `performance.now()`. */
-  readonly #turnEnds = new Map<Lane, number>();
   #probedAt = 0;
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
     this.#lanes = options.lanes;
+    this.#turns = new LaneTurns(options.lanes);
     this.#free = options.slots;
     this.#parked = new ParkedJobs((claims) => this.#handBack(claims));
     this.#listeners = options.listeners.map(
@@ -134,7 +131,7 @@ export class Dispatcher {
     }
     if (this.#stopping) return;
     // A lane is asked for all that there is room for, so one at a time is enough.
-    const lane = this.#expected().some(({ asks }) => asks) || this.#room() <= 0 ? undefined : this.#nextLane();
+    const lane = this.#expected().some(({ asks }) => asks) ? undefined : this.#laneToAsk();
     if (lane !== undefined) this.#ask(lane);
     if (this.#free > 0) for (const listener of this.#listeners) listener.resume();
   }
@@ -157,16 +154,15 @@ export class Dispatcher {
     return [...this.#underWay].filter(({ since }) => now - since < SLOW_MS);
   }
 
-  /** The next lane in turn that may have work. */
-  #nextLane(): Lane | undefined {
-    for (let step = 0; step < this.#lanes.length; step += 1) {
-      const lane = this.#lanes[(this.#turn + step) % this.#lanes.length];
-      if (lane?.mayHaveWork) {
-        this.#turn = (this.#turn + step + 1) % this.#lanes.length;
-        return lane;
-      }
-    }
-    return undefined;
+  /** The lane to ask for work: for free slots, and before they are free where a lane's turn is over and little is left of what was taken ahead. */
+  #laneToAsk(): Lane | undefined {
+    const lane = this.#turns.next();
+    const room = this.#room();
+    if (lane === undefined || room > 0) return lane;
+    const { current } = this.#turns;
+    if (current === undefined || lane === current || (current.mayHaveWork && !this.#turns.isOver(current))) return undefined;
+    const ahead = roomAhead(lane, this.#options.slots);
+    return room + ahead > ahead / 2 ? lane : undefined;
   }
 
   /** Runs a job, or several in one slot, one after another. */
@@ -195,7 +191,7 @@ export class Dispatcher {
   }
 
   #ask(lane: Lane): void {
-    this.#turnEnds.set(lane, performance.now() + TURN_MS);
+    this.#turns.begin(lane);
     const slow = setTimeout(() => this.#pump(), SLOW_MS);
     this.#track(this.#exchange(lane, true).finally(() => clearTimeout(slow)));
   }
@@ -221,7 +217,7 @@ export class Dispatcher {
   #wanted(lane: Lane): number {
     if (this.#stopping || !lane.mayHaveWork) return 0;
     const othersWait = this.#lanes.some((other) => other !== lane && other.mayHaveWork);
-    if (othersWait && performance.now() >= (this.#turnEnds.get(lane) ?? 0)) return 0;
+    if (othersWait && this.#turns.isOver(lane)) return 0;
     if (!othersWait && this.full && performance.now() - this.#probedAt >= PROBE_MS) void this.#probe(lane);
     return Math.max(0, this.#room() + roomAhead(lane, this.#options.slots));
   }

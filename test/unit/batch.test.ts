@@ -22,6 +22,15 @@ test('what one turn of the event loop brings leaves together, and each gets its 
   expect(flights).toEqual([[1, 2], [3]]);
 });
 
+test('the first few of a turn leave at once while no flight is under way', async () => {
+  const { batch, flights } = doubling();
+  const items = Array.from({ length: 20 }, (_, index) => index + 20);
+  const answers = items.map((item) => batch.add(item));
+  expect(flights).toEqual([items.slice(0, 8)]);
+  expect(await Promise.all(answers)).toEqual(items.map((item) => 2 * item));
+  expect(flights).toEqual([items.slice(0, 8), items.slice(8)]);
+});
+
 test('a flight holds no more than the most', async () => {
   const { batch, flights } = doubling({ most: 2 });
   expect(await Promise.all([1, 2, 3, 4, 5].map((item) => batch.add(item)))).toEqual([2, 4, 6, 8, 10]);
