@@ -4,6 +4,8 @@
  *   PENDING → STARTED → SUCCESS | FAILURE | REVOKED
  *                ↓ ↑
  *               RETRY            REVOKED may follow PENDING, STARTED and RETRY; an ended job keeps its state.
+ *
+ * A job that a consumer hands back, or loses, is PENDING again after STARTED.
  */
 
 export type JobState = 'PENDING' | 'STARTED' | 'RETRY' | 'SUCCESS' | 'FAILURE' | 'REVOKED';

@@ -50,6 +50,8 @@ export class EventStream implements EndListener {
    */
   async start(): Promise<void> {
     const { response } = this.#options;
+    // Whoever has gone before this tells so no more.
+    if (response.req.socket.destroyed) return this.#leave();
     // Not the response's own event: one that is pipelined behind another has none.
     response.req.socket.once('close', this.stop);
     try {

@@ -11,7 +11,7 @@ export const concurrencySchema = {
   description: 'At most max_concurrency jobs of this task with this key run at once, in the whole cluster.',
   required: ['concurrency_key'],
   properties: {
-    concurrency_key: { type: 'string', description: 'Jobs with the same key share the places.' },
+    concurrency_key: { type: 'string', maxLength: 1000, description: 'Jobs with the same key share the places.' },
     max_concurrency: { type: 'integer', exclusiveMinimum: 0, default: 16 },
     countdown: {
       type: 'number',

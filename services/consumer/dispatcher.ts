@@ -192,7 +192,8 @@ export class Dispatcher {
 
   #ask(lane: Lane): void {
     this.#turns.begin(lane);
-    const slow = setTimeout(() => this.#pump(), SLOW_MS);
+    // A timer may come a little early.
+    const slow = setTimeout(() => this.#pump(), SLOW_MS + 10);
     this.#track(this.#exchange(lane, true).finally(() => clearTimeout(slow)));
   }
 
@@ -244,9 +245,9 @@ export class Dispatcher {
     this.#pump();
   }
 
-  /** Jobs were taken ahead that do not come to run soon: whoever has a free slot may have them. */
+  /** Jobs were taken ahead that do not come to run soon: whoever has a free slot may have them, the first one first. */
   #handBack(claims: readonly Claim[]): void {
-    for (const claim of claims) {
+    for (const claim of claims.toReversed()) {
       claim.lane.usualMs = Number.POSITIVE_INFINITY;
       claim.lane.wake();
       this.#track(
@@ -277,7 +278,7 @@ export class Dispatcher {
 
   /** With all slots taken nobody listens for markers, so the other lanes' are looked at. */
   async #probe(lane: Lane): Promise<void> {
-    this.#probedAt = Date.now();
+    this.#probedAt = performance.now();
     try {
       await Promise.all(this.#listeners.map(({ lanes }) => this.#lookAt(lanes.filter((other) => other !== lane))));
     } catch (error) {

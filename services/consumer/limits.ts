@@ -8,9 +8,6 @@ export const LONGEST_TIMER_MS = 2 ** 31 - 1;
 /** How often a job that has not begun (its thread is starting) is looked at again, in milliseconds. */
 const NOT_BEGUN_MS = 20;
 
-/** A job that has not begun after this long, in milliseconds, may stand behind what an earlier one has left spinning. */
-const BLOCKED_MS = 3000;
-
 export interface LimitSeconds {
   softSeconds: number;
   hardSeconds: number;
@@ -22,17 +19,15 @@ export function watchLimits(run: Run, limits: LimitSeconds, onHardLimit: () => v
     { atMs: limits.softSeconds * 1000, act: () => run.request(Request.softStop) },
     { atMs: limits.hardSeconds * 1000, act: onHardLimit },
   ];
-  const givenAt = performance.now();
   let timer: NodeJS.Timeout;
   const arm = (ms: number) => {
     timer = setTimeout(look, Math.min(Math.ceil(ms), LONGEST_TIMER_MS));
   };
   const look = () => {
     const elapsed = run.elapsedMs();
-    if (elapsed === undefined && performance.now() - givenAt > BLOCKED_MS) run.unblock();
     while (elapsed !== undefined && steps[0] !== undefined && elapsed >= steps[0].atMs) steps.shift()?.act();
     if (steps[0] !== undefined) arm(elapsed === undefined ? NOT_BEGUN_MS : steps[0].atMs - elapsed);
   };
-  arm(Math.min(limits.softSeconds * 1000, BLOCKED_MS));
+  arm(limits.softSeconds * 1000);
   return () => clearTimeout(timer);
 }

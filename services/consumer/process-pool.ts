@@ -36,6 +36,7 @@ export class ProcessPool implements RunPlace {
 
 class IsolatedRun implements Run {
   readonly end: Promise<RunEnd>;
+  readonly left: Promise<void>;
   readonly #child: ChildProcess;
   #beganAt: number | undefined;
 
@@ -63,6 +64,7 @@ class IsolatedRun implements Run {
         resolve(outcome ?? { ended: signal === null ? `exit code ${code}` : `signal ${signal}` });
       });
     });
+    this.left = this.end.then(() => {});
   }
 
   elapsedMs(): number | undefined {
@@ -89,10 +91,6 @@ class IsolatedRun implements Run {
 
   recall(): boolean {
     return false;
-  }
-
-  unblock(): void {
-    // It has a process of its own.
   }
 
   /** Ends the process and whatever it has started. */

@@ -44,7 +44,7 @@ const REMEMBERED_REVOKES = 10_000;
 export class Processor {
   /** Jobs that hold a slot, by id. */
   readonly running = new Map<string, RunningJob>();
-  /** Jobs that ended here since the start, by task. */
+  /** Runs that ended here since the start, by task; those that were handed back have not. */
   readonly done = new Map<string, number>();
   readonly #options: ProcessorOptions;
   readonly #places: Places;
@@ -60,17 +60,20 @@ export class Processor {
     if (others.length > 0) return await this.#executeChain([claim, ...others], free);
     if (claim.job.deferredFailure !== undefined) return await this.#endUnstarted(claim, claim.job.deferredFailure);
     if ((await this.#places.take(claim)) !== 'taken') return;
+    let left: Promise<void> | undefined;
     try {
       await this.#endEarlierRun(claim.id);
       if (this.#revoked.delete(claim.id)) return;
       const place = claim.suspect || claim.lane.task.isolation === 'process' ? this.#options.processes : this.#options.threads;
       const job = this.#watch(claim, place.run(this.#requestOf(claim)));
       const end = await this.#underLimits(job);
-      free();
+      left = job.run.left.then(free);
       await this.#finish(job, end);
     } finally {
       this.#forget(claim);
       await this.#giveBack(claim);
+      // A job that was recalled may have gone while its thread still has to pass it over.
+      await left;
     }
   }
 
@@ -84,7 +87,7 @@ export class Processor {
     return !wishes && !this.running.has(id) && !this.#revoked.has(id);
   }
 
-  /** What has not begun after a while goes back: another slot or node may be free. */
+  /** What has not begun after a while goes back, the first one last: it is the next again. Another slot or node may be free. */
   async #executeChain(claims: readonly Claim[], free: () => void): Promise<void> {
     const runs = this.#options.threads.runChain(claims.map((claim) => this.#requestOf(claim)));
     const jobs = claims.flatMap((claim, index) => {
@@ -92,23 +95,28 @@ export class Processor {
       return run === undefined ? [] : [this.#watch(claim, run)];
     });
     const patience = setTimeout(() => {
-      for (const { run } of jobs) run.recall();
+      for (const { run } of jobs.toReversed()) run.recall();
     }, PATIENCE_MS);
-    let left = jobs.length;
-    await Promise.all(
-      jobs.map(async (job) => {
-        try {
-          const end = await this.#underLimits(job);
-          // Recalled, or its thread had to be replaced before: the next ones are not taken ahead for a while.
-          if ('innocent' in end) job.claim.lane.usualMs = Number.POSITIVE_INFINITY;
-          left -= 1;
-          if (left === 0) free();
-          await this.#finish(job, end);
-        } finally {
-          this.#forget(job.claim);
-        }
-      }),
-    ).finally(() => clearTimeout(patience));
+    const ends = jobs.map(async (job) => {
+      const end = await this.#underLimits(job);
+      // Recalled, or its thread had to be replaced before: the next ones are not taken ahead for a while.
+      if ('innocent' in end) job.claim.lane.usualMs = Number.POSITIVE_INFINITY;
+      return end;
+    });
+    const left = Promise.all([...ends, ...jobs.map(({ run }) => run.left)]).then(() => {
+      clearTimeout(patience);
+      free();
+    });
+    const outcomes = await Promise.allSettled([left, ...jobs.map((job, index) => this.#finishOfChain(job, ends[index]))]);
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+  }
+
+  async #finishOfChain(job: RunningJob, ended: Promise<RunEnd> | undefined): Promise<void> {
+    try {
+      if (ended !== undefined) await this.#finish(job, await ended);
+    } finally {
+      this.#forget(job.claim);
+    }
   }
 
   /** The job has come back to this consumer, because its lock was lost: what still runs of it here is ended first. */
@@ -206,12 +214,15 @@ export class Processor {
     const { claim, stopCause } = job;
     const { log } = this.#options;
     const fields = fieldsOf(job);
+    if (stopCause === 'lost') return log.warn(fields, 'job.lost');
+    if (stopCause !== 'revoked' && !('json' in end)) {
+      if (stopCause === 'handed_back') return await this.#handBack(claim, false, fields);
+      if ('innocent' in end) return await this.#handBack(claim, end.suspect, fields);
+    }
+    this.done.set(claim.lane.name, (this.done.get(claim.lane.name) ?? 0) + 1);
     if (stopCause === 'revoked') log.info(fields, 'job.terminated');
-    else if (stopCause === 'lost') log.warn(fields, 'job.lost');
     else if ('json' in end) await this.#complete(job, end.json, fields);
-    else if (stopCause === 'handed_back') await this.#handBack(claim, false, fields);
-    else if ('innocent' in end) await this.#handBack(claim, end.suspect, fields);
-    else await this.#fail(claim, failureOf(job, end), fields);
+    else if (!('innocent' in end)) await this.#fail(claim, failureOf(job, end), fields);
   }
 
   /**
@@ -229,7 +240,6 @@ export class Processor {
     if (this.running.get(claim.id)?.claim !== claim) return;
     this.running.delete(claim.id);
     this.#options.onOver(claim.id);
-    this.done.set(claim.lane.name, (this.done.get(claim.lane.name) ?? 0) + 1);
   }
 
   async #complete({ claim }: RunningJob, json: string, fields: object): Promise<void> {

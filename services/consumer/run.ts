@@ -11,8 +11,10 @@ export type RunEnd =
   | { innocent: true; suspect: boolean };
 
 export interface Run {
-  /** Settles when the job is over and its slot may be used again. Never rejects. */
+  /** Settles when the job is over. Never rejects. */
   readonly end: Promise<RunEnd>;
+  /** Settles when its place may be used for another: later than its end where the job was recalled. Never rejects. */
+  readonly left: Promise<void>;
   /** For how many milliseconds the task has run; undefined before it begins. */
   elapsedMs(): number | undefined;
   /** How many milliseconds it took, by the clock of its thread; undefined when it did not run to its end there. */
@@ -25,8 +27,6 @@ export interface Run {
   terminate(): boolean;
   /** Keeps a job from beginning: it has ended then, as an innocent one. False when it has begun. */
   recall(): boolean;
-  /** Frees a job that does not begin because its thread is held by what an earlier job has left behind. */
-  unblock(): void;
 }
 
 /** Where jobs run. */

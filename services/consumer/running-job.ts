@@ -71,6 +71,8 @@ export class RunningJob {
     }
     this.#stopCause = cause;
     if (this.#afterwards !== undefined) return this.#afterwards.abort();
+    // What has not begun needs no grace to end in.
+    if (this.run.recall()) return;
     if (cause === 'revoked') this.run.request(Request.revoke);
     this.#inGrace = graceMs > 0;
     if (this.#inGrace) this.#timer = setTimeout(() => this.#terminate(), graceMs);

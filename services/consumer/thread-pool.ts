@@ -1,6 +1,6 @@
 /** The threads that run jobs, one or many at a time in each. The only module that knows Piscina. */
 import { BroadcastChannel } from 'node:worker_threads';
-import { Piscina } from 'piscina';
+import { Piscina, type PiscinaTask, queueOptionsSymbol } from 'piscina';
 import { messageOf } from '../../shared/errors.ts';
 import { PoolThreads, type PoolThreadsOptions, type Thread } from './pool-threads.ts';
 import type { PlaceOptions, Run, RunEnd, RunPlace } from './run.ts';
@@ -37,25 +37,27 @@ interface Unsettled {
 /** Jobs that may be given to a thread at once, to be run one after another. */
 export const LONGEST_CHAIN = 8;
 
+/** How often it is looked whether a chain stands behind what an earlier job has left spinning in its thread, in milliseconds. */
+const BLOCKED_MS = 3000;
+
 const threadFile = new URL(import.meta.url.endsWith('.ts') ? './task-thread.ts' : './task-thread.js', import.meta.url).href;
 
 export class ThreadPool implements RunPlace {
-  readonly #options: ThreadPoolOptions;
   readonly #slots: Slots;
   readonly #freeSlots: number[];
   /** How jobs left threads that ended under them, by slot. */
   readonly #verdicts = new Map<number, RunEnd>();
   /** The jobs that have not ended, by slot. */
   readonly #unsettled = new Map<number, Unsettled>();
-  /** Threads that jobs were given to, by slot; unknown for one that waits for a thread. */
+  /** What is told when a slot is free again, by slot. */
+  readonly #leaving = new Map<number, () => void>();
+  /** Threads that jobs were given to, by slot; none for one that waits for a thread. */
   readonly #given = new Map<number, number>();
-  #picked: number | undefined;
   readonly #pool: Piscina;
   readonly #control: BroadcastChannel;
   readonly #threads: PoolThreads;
 
   constructor(options: ThreadPoolOptions) {
-    this.#options = options;
     const slots = options.slots * LONGEST_CHAIN;
     this.#slots = new Slots(slots);
     this.#freeSlots = Array.from({ length: slots }, (_, index) => slots - 1 - index);
@@ -80,13 +82,13 @@ export class ThreadPool implements RunPlace {
       resourceLimits: { maxOldGenerationSizeMb: options.heapLimit },
       // 'sync' would block a thread's event loop between jobs.
       atomics: 'disabled',
-      loadBalancer: (_, workers) => {
+      loadBalancer: (task, workers) => {
         const fit = workers.filter(({ id, currentUsage }) => currentUsage < jobsPerThread && this.#threads.takesJobs(id, currentUsage));
         const picked = fit.reduce<(typeof fit)[number] | null>(
           (least, next) => (least === null || next.currentUsage < least.currentUsage ? next : least),
           null,
         );
-        this.#picked = picked?.id;
+        if (picked !== null) for (const { slot } of chainOf(task)) this.#given.set(slot, picked.id);
         return picked;
       },
     });
@@ -104,7 +106,7 @@ export class ThreadPool implements RunPlace {
     this.#pool.on('error', (error: unknown) => options.onError(messageOf(error), this.#pool.threads.length));
   }
 
-  /** Starts a job. The caller never has more runs than `slots` at once, a chain counting as one. */
+  /** Starts a job. The caller never has more runs than `slots` that have not left, a chain counting as one. */
   run(request: Omit<JobRequest, 'slot'>): Run {
     const [run] = this.runChain([request]);
     if (run === undefined) throw new Error('expected one run for one job');
@@ -113,28 +115,26 @@ export class ThreadPool implements RunPlace {
 
   /** Starts jobs that run one after another in the same thread: LONGEST_CHAIN at the most. */
   runChain(requests: readonly Omit<JobRequest, 'slot'>[]): Run[] {
-    const chain: JobRequest[] = [];
-    const runs = requests.map((request) => {
-      const slot = this.#freeSlots.pop();
-      if (slot === undefined) throw new Error(`all ${this.#options.slots} slots are taken`);
-      this.#slots.reset(slot);
-      chain.push({ ...request, slot });
-      return this.#runOf(slot, request.id);
-    });
+    const { length } = requests;
+    if (length > this.#freeSlots.length) throw new Error(`expected ${length} free slots, got ${this.#freeSlots.length}`);
+    const taken = this.#freeSlots.splice(-length);
+    const chain = requests.map((request, index) => ({ ...request, slot: taken[index] as number }));
+    const runs = chain.map(({ slot, id }) => this.#runOf(slot, id));
     void this.#runToEnd(chain);
     return runs;
   }
 
   #runOf(slot: number, id: string): Run {
+    this.#slots.reset(slot);
     return {
       end: new Promise((settle) => this.#unsettled.set(slot, { id, settle, isTold: false })),
+      left: new Promise((leave) => this.#leaving.set(slot, leave)),
       elapsedMs: () => this.#slots.elapsedMs(slot),
       tookMs: () => this.#slots.tookMs(slot),
       request: (asked) => this.#request(slot, id, asked),
       answer: (fetched) => this.#tell({ slot, id, fetched }),
       terminate: () => this.#terminate(slot),
       recall: () => this.#recall(slot, id),
-      unblock: () => this.#unblock(slot),
     };
   }
 
@@ -149,6 +149,8 @@ export class ThreadPool implements RunPlace {
     this.#verdicts.delete(slot);
     this.#given.delete(slot);
     this.#freeSlots.push(slot);
+    this.#leaving.get(slot)?.();
+    this.#leaving.delete(slot);
   }
 
   /** Takes the outcome of a job, once; a task may have posted what looks like one. */
@@ -186,12 +188,10 @@ export class ThreadPool implements RunPlace {
   }
 
   async #runToEnd(chain: readonly JobRequest[]): Promise<void> {
+    const look = setInterval(() => this.#unblock(chain), BLOCKED_MS);
     try {
-      this.#picked = undefined;
-      const running = this.#pool.run(chain);
-      // Piscina asks the balancer before it returns, unless it has no thread yet.
-      if (this.#picked !== undefined) for (const { slot } of chain) this.#given.set(slot, this.#picked);
-      const { last, ran } = await running;
+      // What Piscina shows the balancer of a task; it does not travel with it.
+      const { last, ran } = await this.#pool.run(Object.assign(chain, { [queueOptionsSymbol]: chain }));
       if (last !== undefined) this.#take(last);
       // Left over where the thread was not to run another job. The ends of those that ran come on another way.
       for (const { slot } of chain) if (!ran.includes(slot)) this.#settle(slot, { innocent: true, suspect: false });
@@ -199,6 +199,7 @@ export class ThreadPool implements RunPlace {
       for (const { slot } of chain)
         if (this.#unsettled.has(slot)) this.#settle(slot, this.#verdicts.get(slot) ?? this.#withoutVerdict(slot));
     }
+    clearInterval(look);
     for (const { slot } of chain) {
       const job = this.#unsettled.get(slot);
       if (job === undefined) this.#release(slot);
@@ -208,7 +209,7 @@ export class ThreadPool implements RunPlace {
 
   /**
    * Decides for each job of a thread that ended whether it is the culprit. Runs inside the thread's event, before Piscina's
-   * rejections are seen.
+   * rejections are seen. A thread that was ended for a job may have gone on to the next one meanwhile: then nobody else is.
    */
   #judge(thread: Thread, reason: string): void {
     const slots = this.#slotsOf(thread);
@@ -220,9 +221,10 @@ export class ThreadPool implements RunPlace {
         this.#verdicts.set(slot, { innocent: true, suspect: false });
         continue;
       }
-      if (guilty.includes(slot) || slots.length === 1)
+      const isKnown = guilty.length > 0 || thread.condemned.size > 0;
+      if (guilty.includes(slot) || (slots.length === 1 && !isKnown))
         this.#verdicts.set(slot, { ended: code === undefined ? reason : `exit code ${code}` });
-      else this.#verdicts.set(slot, { innocent: true, suspect: guilty.length === 0 });
+      else this.#verdicts.set(slot, { innocent: true, suspect: !isKnown });
     }
   }
 
@@ -239,10 +241,10 @@ export class ThreadPool implements RunPlace {
     return { innocent: true, suspect: true };
   }
 
-  /** Ends the thread that was given a job and does not begin it although it has no other: an earlier job has left it spinning. */
-  #unblock(slot: number): void {
-    const thread = this.#threads.get(this.#given.get(slot));
-    if (thread === undefined || this.#slots.threadOf(slot) !== 0 || this.#slotsOf(thread).length > 0) return;
+  /** Ends the thread that was given a chain and does not go on with it although it runs no job: an earlier one has left it spinning. */
+  #unblock([first]: readonly JobRequest[]): void {
+    const thread = this.#threads.get(this.#given.get(first?.slot ?? -1));
+    if (thread === undefined || this.#slotsOf(thread).length > 0) return;
     thread.retired = true;
     thread.retiring = true;
     void thread.worker.terminate();
@@ -264,4 +266,9 @@ export class ThreadPool implements RunPlace {
     this.#control.close();
     await this.#pool.destroy();
   }
+}
+
+function chainOf(task: PiscinaTask): readonly JobRequest[] {
+  const chain = task[queueOptionsSymbol];
+  return Array.isArray(chain) ? chain : [];
 }

@@ -1,5 +1,6 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { mostAtOnce, readDiary, TestQueue } from '../support/queue.ts';
 import { tempDir } from '../support/temp.ts';
@@ -181,6 +182,34 @@ describe('short jobs, which are given to a thread several at once', () => {
     for (const id of others) expect(await queue.redis.hmget(`fasttask:{noted_a}:${id}`, 'atm', 'ats')).toEqual(['1', '1']);
   });
 
+  it('run in the order in which they were submitted, also where they were handed back', async () => {
+    await queue.consumer({ WORKER_CONCURRENCY: '1' });
+    await learn();
+    writeFileSync(file, '');
+    const jobs = [{ params: { file, pauseMs: 400 } }, ...short(20)];
+    const ids = await queue.jobs.submitAll(queue.task('noted_a'), jobs);
+    await until(() => queue.ended(ids), { what: 'all jobs to end', timeoutMs: 20_000 });
+    const starts = readDiary(file).filter(({ event }) => event === 'start');
+    expect(starts.map(({ id }) => id)).toEqual(ids);
+  });
+
+  it('go on when what an ended one has left behind holds its thread for good, and the thread is ended', async () => {
+    const consumer = await queue.consumer({ WORKER_CONCURRENCY: '2' });
+    const fine = (count: number) => Array.from({ length: count }, () => ({ params: { way: 'fine' } }));
+    const run = async (jobs: { params: { way: string } }[]) => {
+      const ids = await queue.jobs.submitAll(queue.task('misbehave'), jobs);
+      await until(() => queue.ended(ids), { what: 'all jobs to end', timeoutMs: 20_000 });
+      expect(new Set(await Promise.all(ids.map(async (id) => (await queue.check(id))?.state)))).toEqual(new Set(['SUCCESS']));
+    };
+    await run(fine(300));
+    for (let round = 0; round < 2; round += 1) {
+      await run([...fine(40), { params: { way: 'spin_later' } }]);
+      await run(fine(300));
+    }
+    for (const event of ['job.processing_failed', 'job.recovered']) expect(consumer.log.filter((line) => line.event === event)).toEqual([]);
+    await until(async () => (await cpuShare(consumer.pid, 500)) < 0.3, { what: 'nothing to spin', timeoutMs: 20_000 });
+  });
+
   it('are run elsewhere when the thread of one before them is ended', async () => {
     await queue.consumer({ WORKER_CONCURRENCY: '1', SOFT_TIME_LIMIT: '0.5', TIME_LIMIT: '1' });
     await learn();
@@ -203,3 +232,16 @@ describe('short jobs, which are given to a thread several at once', () => {
     expect(await queue.jobs.counts('noted_a')).toMatchObject({ waiting: 11, active: 0 });
   });
 });
+
+/** Part of one core that a process uses during so many milliseconds. */
+async function cpuShare(pid: number, ms: number): Promise<number> {
+  const usedMs = () => {
+    const [, fields = ''] = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ');
+    const [user, system] = fields.split(' ').slice(11, 13);
+    // In ticks of 10 ms.
+    return (Number(user) + Number(system)) * 10;
+  };
+  const before = usedMs();
+  await pause(ms);
+  return (usedMs() - before) / ms;
+}

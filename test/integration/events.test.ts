@@ -184,6 +184,8 @@ describe('what a client that waits holds', () => {
   let server: Server;
   let origin: string;
   const answers: ServerResponse[] = [];
+  /** Of the last request. One with the header x-late is only looked at when its client has gone. */
+  let answered: Promise<void>;
 
   beforeAll(async () => {
     const log = createLogger('silent', { service: 'test' });
@@ -191,7 +193,8 @@ describe('what a client that waits holds', () => {
     const answer = createApp(backend, log).callback();
     server = createServer((request, response) => {
       answers.push(response);
-      void answer(request, response);
+      const begun = request.headers['x-late'] === undefined ? Promise.resolve() : once(request.socket, 'close');
+      answered = begun.then(() => answer(request, response));
     });
     await once(server.listen(0, '127.0.0.1'), 'listening');
     origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -216,6 +219,16 @@ describe('what a client that waits holds', () => {
     for (const one of asked) one.destroy();
     await until(() => backend.ends.size + backend.waiters.size === 0, { what: 'nothing to be kept' });
     for (const id of ids) await node.api.post('/revoke', { result_id: id });
+  });
+
+  test('is forgotten when it has gone before its stream begins', async () => {
+    const id = await create('wait', { seconds: 60 });
+    const gone = get(`${origin}/events?ids=${id}`, { agent: false, headers: { 'x-late': '1' } }).on('error', () => {});
+    await once(server, 'request');
+    gone.destroy();
+    await answered;
+    expect(backend.ends.size + backend.waiters.size).toBe(0);
+    await node.api.post('/revoke', { result_id: id });
   });
 
   test('is bounded when it does not read, and it misses nothing', async () => {

@@ -53,8 +53,9 @@ async function lookOrWait(ctx: Context, backend: Backend, { id, task }: { id: st
   const { caller } = ctx.state;
   const preferred = preferredWait(ctx.get('prefer'));
   if (preferred === undefined) return seen(caller, await jobs.check(task, id));
-  ctx.set('preference-applied', `wait=${preferred}`);
-  const waiting = new Waiting(backend, ctx.req, id, Math.min(preferred, config.api.runMaxWaitSeconds) * 1000);
+  const seconds = Math.min(preferred, config.api.runMaxWaitSeconds);
+  ctx.set('preference-applied', `wait=${seconds}`);
+  const waiting = new Waiting(backend, ctx.req, id, seconds * 1000);
   try {
     const view = seen(caller, await ends.watch(task, id, waiting));
     if (view === undefined || hasEnded(view.state)) return view;

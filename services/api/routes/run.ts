@@ -30,7 +30,7 @@ export function runRoute(backend: Backend): Route {
       try {
         await jobs.submit(task, data, caller.name, id);
         const view = (await waiting.end) ?? (await lastLook(() => jobs.check(task.name, id)));
-        if (preferred !== undefined) ctx.set('preference-applied', `wait=${preferred}`);
+        if (preferred !== undefined) ctx.set('preference-applied', `wait=${seconds}`);
         answerEnd(ctx, id, view);
       } finally {
         waiting.stop();
