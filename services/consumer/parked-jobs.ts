@@ -12,7 +12,10 @@ const MOST = 32;
 const CHAIN_MS = 2;
 
 /** A job that has not come to run after this long goes back, in milliseconds: another node may have a free slot. */
-export const PATIENCE_MS = 50;
+const PATIENCE_MS = 50;
+
+/** The same for one in a chain, a little later: those behind it go back first, so that it is the next again. */
+export const CHAIN_PATIENCE_MS = PATIENCE_MS + 10;
 
 /** What is supposed of jobs before any has run, in milliseconds: the first ones are not taken ahead. */
 const UNKNOWN_MS = 10;

@@ -9,7 +9,7 @@ import { tellEnd } from '../../shared/replies.ts';
 import type { Claim } from './claim.ts';
 import { failureOf, isRetried } from './failure.ts';
 import { LONGEST_TIMER_MS, watchLimits } from './limits.ts';
-import { PATIENCE_MS, usualAfter } from './parked-jobs.ts';
+import { CHAIN_PATIENCE_MS, usualAfter } from './parked-jobs.ts';
 import { Places } from './places.ts';
 import type { Run, RunEnd, RunPlace } from './run.ts';
 import { RunningJob, type StopCause } from './running-job.ts';
@@ -96,7 +96,7 @@ export class Processor {
     });
     const patience = setTimeout(() => {
       for (const { run } of jobs.toReversed()) run.recall();
-    }, PATIENCE_MS);
+    }, CHAIN_PATIENCE_MS);
     const ends = jobs.map(async (job) => {
       const end = await this.#underLimits(job);
       // Recalled, or its thread had to be replaced before: the next ones are not taken ahead for a while.

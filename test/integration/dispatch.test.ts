@@ -186,7 +186,7 @@ describe('short jobs, which are given to a thread several at once', () => {
     await queue.consumer({ WORKER_CONCURRENCY: '1' });
     await learn();
     writeFileSync(file, '');
-    const jobs = [{ params: { file, pauseMs: 400 } }, ...short(20)];
+    const jobs = [{ params: { file, pauseMs: 400 } }, ...short(12)];
     const ids = await queue.jobs.submitAll(queue.task('noted_a'), jobs);
     await until(() => queue.ended(ids), { what: 'all jobs to end', timeoutMs: 20_000 });
     const starts = readDiary(file).filter(({ event }) => event === 'start');
