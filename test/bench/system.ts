@@ -108,6 +108,11 @@ export class System {
     return taskKeys(PREFIX, task).base;
   }
 
+  /** The prefix and the name under which BullMQ knows a task's queue. */
+  static queueOf(task: string): [prefix: string, name: string] {
+    return [PREFIX, `{${task}}`];
+  }
+
   /** Removes the waiting jobs of a queue, so that every round begins alike. @param base of its keys */
   async dropWaiting(base: string): Promise<void> {
     await this.#drop(base, await this.redis.lrange(`${base}wait`, 0, -1), [`${base}wait`, `${base}marked`]);

@@ -37,12 +37,12 @@ export const http: Group = {
     const system = await System.start();
     try {
       const { target, ended } = await prepare(bench, system);
-      const { ready } = await system.floor<{ https: number }>('koa');
+      const { ready } = await system.floor<{ https: number }>('koa', System.queueOf(TASK));
       const floor: Target = { origin: `https://127.0.0.1:${ready.https}`, headers: {} };
       const rows: Row[] = [];
       if (wanted.has('create')) rows.push(...(await createRows(bench, system, target, floor)));
       if (wanted.has('batch')) rows.push(await batchRow(bench, system, target, floor));
-      if (wanted.has('check')) rows.push(await checkRow(bench, target, floor, ended));
+      if (wanted.has('check')) rows.push(...(await checkRows(bench, target, floor, ended)));
       return rows;
     } finally {
       await system.stop();
@@ -123,24 +123,31 @@ async function batchRow(bench: Bench, system: System, target: Target, floor: Tar
   };
 }
 
-async function checkRow(bench: Bench, target: Target, floor: Target, ended: readonly string[]): Promise<Row> {
-  const checks = ended.map((id): Ask => ({ method: 'GET', path: `/check/${TASK}?result_id=${id}` }));
+async function checkRows(bench: Bench, target: Target, floor: Target, ended: readonly string[]): Promise<Row[]> {
+  const each = (path: (id: string) => string): Load => ({ asks: ended.map((id) => ({ method: 'GET', path: path(id) })) });
   const senderCores: number[] = [];
-  const { ours, hello } = await inTurn(bench.rounds, {
-    ours: async () => (await bench.loading('check', target.process, () => load(target, { asks: checks }))).perSecond,
-    hello: async () => {
-      const { perSecond, senderCores: cores } = await load(floor, { asks: [{ method: 'GET', path: '/' }] });
-      senderCores.push(cores);
-      return perSecond;
-    },
-  });
-  return {
-    case: 'check',
-    what: 'GET /check',
-    unit: 'requests/s',
-    ours,
-    floor: { what: 'Koa hello', values: hello },
-    bar: { of: 'ratio', at: 'least', value: 0.7 },
-    note: `the sender of requests used at most ${Math.max(...senderCores).toFixed(2)} of a core for hello, the fastest of all`,
+  const bare = (wish: Load) => async () => {
+    const { perSecond, senderCores: cores } = await load(floor, wish);
+    senderCores.push(cores);
+    return perSecond;
   };
+  const checks = each((id) => `/check/${TASK}?result_id=${id}`);
+  const sides: Record<string, () => Promise<number>> = {
+    ours: async () => (await bench.loading('check', target.process, () => load(target, checks))).perSecond,
+    hello: bare({ asks: [{ method: 'GET', path: '/' }] }),
+    // Jobs of another place lie in another Redis.
+    ...(bench.options.url === undefined && { hash: bare(each((id) => `/hash/${id}`)), job: bare(each((id) => `/job/${id}`)) }),
+  };
+  const { ours = [], hello = [], hash, job } = await inTurn(bench.rounds, sides);
+  const row = { case: 'check', what: 'GET /check', unit: 'requests/s', ours };
+  return [
+    {
+      ...row,
+      floor: { what: 'Koa hello', values: hello },
+      bar: { of: 'ratio', at: 'least', value: 0.7 },
+      note: `the sender of requests used at most ${Math.max(...senderCores).toFixed(2)} of a core for a bare Koa`,
+    },
+    ...(hash ? [{ ...row, floor: { what: 'Koa + one HMGET', values: hash } }] : []),
+    ...(job ? [{ ...row, floor: { what: 'Koa + getJob + getState', values: job } }] : []),
+  ];
 }

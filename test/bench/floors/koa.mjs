@@ -1,5 +1,6 @@
-// The floor of the HTTP cases: a bare Koa over the same certificate. GET: hello. POST /add and /batch: parse the JSON, queue.add or addBulk.
-// POST /lean: the same as /add with the settings that FastTask gives its queues. Prints the ports of HTTPS and HTTP as JSON.
+// The floor of the HTTP cases: a bare Koa over the same certificate. POST /add and /batch: parse the JSON, queue.add or addBulk.
+// POST /lean: the same as /add with the settings that FastTask gives its queues. GET /: hello. GET /hash/ID and /job/ID: an ended job of the
+// queue that the arguments name (prefix, name), by one HMGET or as BullMQ reads it. Prints the ports of HTTPS and HTTP as JSON.
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer as createPlainServer } from 'node:http';
@@ -10,6 +11,8 @@ import Koa from 'koa';
 
 const connection = new Redis(process.env.REDIS_URL, { maxRetriesPerRequest: null });
 const queue = new Queue('floor', { connection });
+const [prefix = 'bull', name = 'floor'] = process.argv.slice(2);
+const ended = new Queue(name, { connection, prefix });
 const lean = new Queue('lean', { connection, skipMetasUpdate: true, streams: { events: { maxLen: 0 } } });
 
 async function bodyOf(request) {
@@ -18,10 +21,20 @@ async function bodyOf(request) {
   return JSON.parse(Buffer.concat(chunks).toString());
 }
 
+async function stored(path) {
+  const [, way, id] = path.split('/');
+  if (way === 'hash') {
+    const [finishedOn, returnvalue] = await connection.hmget(`${prefix}:${name}:${id}`, 'finishedOn', 'returnvalue');
+    return { id, state: finishedOn ? 'completed' : 'waiting', result: JSON.parse(returnvalue) };
+  }
+  const job = await ended.getJob(id);
+  return { id, state: await job.getState(), result: job.returnvalue };
+}
+
 const app = new Koa();
 app.use(async (ctx) => {
   if (ctx.method === 'GET') {
-    ctx.body = { hello: 'world' };
+    ctx.body = ctx.path === '/' ? { hello: 'world' } : await stored(ctx.path);
     return;
   }
   const body = await bodyOf(ctx.req);
