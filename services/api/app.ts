@@ -76,28 +76,25 @@ function steps(backend: Backend, log: Logger): (ctx: Context) => Promise<void> {
   const dispatch = new Dispatch(routesOf(backend, log), registry);
   const serve = serving(backend);
   return async (ctx) => {
-    refuseBadTarget(ctx);
+    const path = pathOf(ctx);
     refuseCrossSite(ctx);
-    const served = serveNode(ctx);
+    const served = serveNode(path, ctx);
     if (served !== undefined) return await served;
     // From here on a short body has arrived with its headers: both were parsed before anything awaited goes on.
-    if (!dispatch.isOpen(ctx.path)) await access.open();
-    const route = dispatch.find(ctx);
+    if (!dispatch.isOpen(path)) await access.open();
+    const route = dispatch.find(path, ctx);
     if (route !== undefined) await serve(route, ctx);
   };
 }
 
-/** Targets such as `http://[::1` and `http://` pass the parser of HTTP, but have no path that could be routed, or written to the log. */
-function refuseBadTarget(ctx: Context): void {
-  if (!hasPath(ctx)) throw new Refusal('target_invalid', 'The target of the request is no URL');
-}
-
-function hasPath(ctx: { path: string | null }): boolean {
+/** @throws Refusal for targets such as `http://[::1` and `http://`: they pass the parser of HTTP, but have no path that could be routed, or written to the log */
+function pathOf({ request }: { request: { path: string | null } }): string {
+  let path: string | null = null;
   try {
-    return ctx.path !== null;
-  } catch {
-    return false;
-  }
+    path = request.path;
+  } catch {}
+  if (path === null) throw new Refusal('target_invalid', 'The target of the request is no URL');
+  return path;
 }
 
 /** Longest body, in bytes, that is read of somebody who has not signed in. */

@@ -12,16 +12,28 @@ const LOOK_MS = 10_000;
 
 /** Closes connections with too many unanswered requests. */
 export function limitPipelines(server: Server | TlsServer): void {
-  const unanswered = new WeakMap<Socket, number>();
+  const unanswered = new WeakMap<Socket, Unanswered>();
   server.prependListener('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
-    const before = unanswered.get(socket);
-    // Each request may listen for the end of the connection.
-    if (before === undefined) socket.setMaxListeners(0);
-    const count = (before ?? 0) + 1;
-    unanswered.set(socket, count);
-    if (count > MOST_AHEAD) return void socket.destroy();
-    response.once('close', () => unanswered.set(socket, (unanswered.get(socket) ?? 1) - 1));
+    let ahead = unanswered.get(socket);
+    if (ahead === undefined) {
+      ahead = new Unanswered();
+      unanswered.set(socket, ahead);
+      // Each request may listen for the end of the connection.
+      socket.setMaxListeners(0);
+    }
+    ahead.count += 1;
+    if (ahead.count > MOST_AHEAD) socket.destroy();
+    else response.on('close', ahead.answered);
   });
+}
+
+/** How many requests of a connection are without an answer. */
+class Unanswered {
+  count = 0;
+
+  readonly answered = (): void => {
+    this.count -= 1;
+  };
 }
 
 /** Closes connections whose clients have stopped reading. @returns what ends the watch */

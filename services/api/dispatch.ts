@@ -52,11 +52,11 @@ export class Dispatch {
    * The route of a request, which gets its path's parameters and its task; undefined where it was answered: sent to the path without a slash.
    * @throws NotFoundError for an unknown path or task, Refusal 405, or RedisUnavailableError while nobody knows the tasks
    */
-  find(ctx: Context): Route | undefined {
-    const layer = this.#layerOf(ctx.path);
+  find(path: string, ctx: Context): Route | undefined {
+    const layer = this.#layerOf(path);
     const place = layer === undefined ? undefined : this.#places.get(layer.path);
-    if (layer === undefined || place === undefined) return this.#withoutSlash(ctx);
-    ctx.params = layer.params(ctx.path, layer.captures(ctx.path));
+    if (layer === undefined || place === undefined) return this.#withoutSlash(path, ctx);
+    ctx.params = layer.params(path, layer.captures(path));
     const task = ctx.params['task'];
     if (task !== undefined) ctx.state.task = this.#taskOf(task);
     const route = place.byMethod.get(ctx.method);
@@ -74,9 +74,9 @@ export class Dispatch {
     throw this.#registry.loaded ? new NotFoundError() : new RedisUnavailableError('the registry is not loaded yet');
   }
 
-  #withoutSlash(ctx: Context): undefined {
-    const bare = ctx.path.slice(0, -1);
-    if (!ctx.path.endsWith('/') || !this.#isKnown(bare)) throw new NotFoundError();
+  #withoutSlash(path: string, ctx: Context): undefined {
+    const bare = path.slice(0, -1);
+    if (!path.endsWith('/') || !this.#isKnown(bare)) throw new NotFoundError();
     ctx.status = 307;
     ctx.set('location', bare + ctx.search);
     ctx.body = null;

@@ -14,14 +14,17 @@ type Handlers = Readonly<Record<string, (ctx: Context) => Promise<void>>>;
 /**
  * Serves requests that carry a node's credential, and returns undefined for all others. They count for no rate limit and need no accounts.
  */
-export function nodeRoutes({ config }: Pick<Backend, 'config'>, access: NodeAccess): (ctx: Context) => Promise<void> | undefined {
+export function nodeRoutes(
+  { config }: Pick<Backend, 'config'>,
+  access: NodeAccess,
+): (path: string, ctx: Context) => Promise<void> | undefined {
   const store = new FileStore(config.dirs.files);
   const paths = new Map<string, Handlers>([
     [FETCH_PATH, nodeFetch(store)],
     [DELIVERY_PATH, nodeDelivery(store)],
   ]);
-  return (ctx) => {
-    const handlers = paths.get(ctx.path);
+  return (path, ctx) => {
+    const handlers = paths.get(path);
     return handlers !== undefined && access.claims(ctx.get('authorization')) ? serve(handlers, ctx) : undefined;
   };
 

@@ -1,6 +1,7 @@
 import { NotFoundError, ValidationError } from '../../../shared/errors.ts';
 import { isOfRunningId, parseJobId } from '../../../shared/job-id.ts';
 import { hasEnded, type JobView } from '../../../shared/job-state.ts';
+import { asked } from '../asked.ts';
 import type { Backend } from '../backend.ts';
 import { type Caller, knowsTask, sees } from '../caller.ts';
 import { preferredWait } from '../prefer.ts';
@@ -32,8 +33,7 @@ export function checkRoute(backend: Backend): Route {
 /** The id, and the task that it must be of where the path names one. */
 function askedFor(ctx: Context, { registry }: Backend): { id: string; ofTask?: string } {
   const subject = ctx.params['subject'] ?? '';
-  const given = ctx.query['result_id'];
-  const id = Array.isArray(given) ? given.at(-1) : given;
+  const id = asked(ctx, 'result_id');
   if (registry.tasks.has(subject) && knowsTask(ctx.state.caller, subject)) {
     if (id === undefined) throw new ValidationError([{ type: 'missing', loc: ['query', 'result_id'], msg: 'Field required', input: null }]);
     return { id, ofTask: subject };

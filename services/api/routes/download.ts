@@ -3,6 +3,7 @@ import send from 'send';
 import { NotFoundError, ValidationError } from '../../../shared/errors.ts';
 import { FileStore, type OpenFile } from '../../../shared/files.ts';
 import { etagOf } from '../../../shared/node-files.ts';
+import { asked } from '../asked.ts';
 import type { Backend } from '../backend.ts';
 import { sees, seesAll } from '../caller.ts';
 import { Refusal } from '../refusal.ts';
@@ -33,8 +34,7 @@ export function downloadRoute({ config }: Pick<Backend, 'config'>): Route {
 
 /** The query's file_name. @throws ValidationError */
 export function askedName(ctx: Context): string {
-  const given = ctx.query['file_name'];
-  const name = Array.isArray(given) ? given.at(-1) : given;
+  const name = asked(ctx, 'file_name');
   if (name !== undefined) return name;
   throw new ValidationError([{ type: 'missing', loc: ['query', 'file_name'], msg: 'Field required', input: null }]);
 }

@@ -1,5 +1,6 @@
 import { parseJobId } from '../../../shared/job-id.ts';
 import type { JobView } from '../../../shared/job-state.ts';
+import { allAsked } from '../asked.ts';
 import type { Backend } from '../backend.ts';
 import { type Caller, knowsTask, sees } from '../caller.ts';
 import { ALL_TOLD, EventStream } from '../event-stream.ts';
@@ -33,8 +34,8 @@ export function eventsRoutes(backend: Backend): Route[] {
 
 /** Names may be repeated, and each may list several. */
 function listedIds(ctx: Context): { ids?: string[] } {
-  const given = ctx.query['ids'];
-  return given === undefined ? {} : { ids: [given].flat().flatMap((list) => list.split(',')) };
+  const given = allAsked(ctx, 'ids');
+  return given.length === 0 ? {} : { ids: given.flatMap((list) => list.split(',')) };
 }
 
 async function answerEvents(ctx: Context, backend: Backend, streams: EventStreams, ids: readonly string[]): Promise<void> {
