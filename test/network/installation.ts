@@ -149,7 +149,7 @@ export class NetworkInstallation {
   }
 
   async #startOn(host: Host, service: string, env: Record<string, string>): Promise<TestProcess> {
-    const entry = join(projectDir, 'dist/services', service, 'main.js');
+    const entry = join(projectDir, 'dist/services', service, 'bundle.js');
     const started = await host.start(process.execPath, ['--enable-source-maps', entry], { name: `${service} on ${host.name}`, env });
     this.#services.push(started);
     return started;

@@ -153,9 +153,10 @@ export async function startProcess(
   return new TestProcess(Object.assign(child, { pid }), name);
 }
 
-/** Starts `dist/services/<service>/main.js` with plain Node, as it runs without PM2. */
+/** Starts with plain Node what PM2 starts: the bundle of a service. One that is profiled runs its modules, so that a profile tells packages apart. */
 export function startService(service: string, env: Environment, { name = service, ...launch }: Launch = {}): Promise<TestProcess> {
-  const entry = join(projectDir, 'dist', 'services', service, 'main.js');
+  const file = env['BENCH_PROFILE'] === undefined ? 'bundle.js' : 'main.js';
+  const entry = join(projectDir, 'dist', 'services', service, file);
   return startProcess(process.execPath, ['--enable-source-maps', entry], { name, ...launch, env });
 }
 
