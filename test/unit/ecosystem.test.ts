@@ -67,6 +67,13 @@ describe('the apps of a node', () => {
     expect([...having('npm_config_cache'), ...having('PM2_USAGE')]).toEqual([]);
   });
 
+  it('have two pools of memory in a consumer, or what the caller says', () => {
+    const pools = (variables: Environment) =>
+      appsOf({ NODE_TYPE: 'single_node', ...variables }).flatMap(({ env }) => env['MALLOC_ARENA_MAX'] ?? []);
+    expect(pools({})).toEqual(['2']);
+    expect(pools({ MALLOC_ARENA_MAX: '8' })).toEqual(['8']);
+  });
+
   it('get the variables that are not set as empty, so that PM2 forgets an earlier value', () => {
     const consumer = appsOf({ NODE_TYPE: 'single_node' }).find(({ name }) => name === 'consumer');
     expect(consumer?.env).toMatchObject({ LOG_LEVEL: '', TASK_QUEUE_PASSWD: '', REDIS_URL: '' });
