@@ -103,10 +103,13 @@ async function fuzz(node: ApiNode, target: Target, requests: fc.Arbitrary<FuzzRe
   say(
     `\n${tally.table()}\n\n${seconds.toFixed(0)} s, ${(count / seconds).toFixed(0)} requests/s; declared 5xx: ${tally.of(503)} with 503, ${tally.of(507)} with 507`,
   );
-  if (failure !== undefined) await explain(target, requests, failure);
-  const { text, flat } = memory.verdict();
+  if (failure !== undefined) {
+    await explain(target, requests, failure);
+    return false;
+  }
+  const { text, flat } = await memory.verdict();
   say(text);
-  return failure === undefined && flat;
+  return flat;
 }
 
 async function repeat(target: Target, requests: fc.Arbitrary<FuzzRequest>, seed: number, path: string): Promise<boolean> {
