@@ -215,14 +215,22 @@ export class Processor {
     const { log } = this.#options;
     const fields = fieldsOf(job);
     if (stopCause === 'lost') return log.warn(fields, 'job.lost');
-    if (stopCause !== 'revoked' && !('json' in end)) {
+    // Its state stands already.
+    if (stopCause === 'revoked') {
+      this.#count(claim);
+      return log.info(fields, 'job.terminated');
+    }
+    if (!('json' in end)) {
       if (stopCause === 'handed_back') return await this.#handBack(claim, false, fields);
       if ('innocent' in end) return await this.#handBack(claim, end.suspect, fields);
     }
-    this.done.set(claim.lane.name, (this.done.get(claim.lane.name) ?? 0) + 1);
-    if (stopCause === 'revoked') log.info(fields, 'job.terminated');
-    else if ('json' in end) await this.#complete(job, end.json, fields);
-    else if (!('innocent' in end)) await this.#fail(claim, failureOf(job, end), fields);
+    this.#count(claim);
+    if ('json' in end) await this.#complete(job, end.json, fields);
+    else await this.#fail(claim, failureOf(job, end), fields);
+  }
+
+  #count({ lane: { name } }: Claim): void {
+    this.done.set(name, (this.done.get(name) ?? 0) + 1);
   }
 
   /**
