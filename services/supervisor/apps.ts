@@ -36,6 +36,8 @@ export interface AppFacts {
   projectDir: string;
   /** The node program that runs the services. */
   node: string;
+  /** Threads that this machine runs at once. */
+  cores: number;
   /** The embedded server, when this node has one. */
   redis: { command: string; env: Readonly<Record<string, string>>; conf: string; confDigest: string } | undefined;
   secretsFile: string;
@@ -64,10 +66,12 @@ const RESTARTS_WITHOUT_END = 10_000_000;
 const FIRST_RESTART_DELAY_MS = 100;
 
 /**
- * For glibc in a consumer, unless the caller says otherwise: its threads share two pools of memory. With a pool for each of them, glibc's default,
- * what one thread has freed serves no other, and a resting consumer has 10 to 20 MB more (`npm run bench -- --cases memory`).
+ * For glibc in a consumer: its threads share as many pools of memory as cores can use at once. With a pool for each thread, glibc's default, what one
+ * has freed serves no other, and a resting consumer of two cores has 10 to 20 MB more (`npm run bench -- --cases memory`).
  */
-export const allocator = { MALLOC_ARENA_MAX: '2' } as const;
+export function allocatorSettings(cores: number): { MALLOC_ARENA_MAX: string } {
+  return { MALLOC_ARENA_MAX: String(Math.max(2, cores)) };
+}
 
 /** The apps of a node of this type, in the order in which they are best started. */
 export function appsFor(config: Config, facts: AppFacts): App[] {
@@ -114,7 +118,7 @@ function consumerApp(config: Config, facts: AppFacts): App {
     ...common(config, 'consumer'),
     ...lasting,
     ...rest,
-    env: { ...allocator, ...taskVariables(facts.environment), ...env },
+    env: { ...allocatorSettings(facts.cores), ...taskVariables(facts.environment), ...env },
     instances: config.consumer.processes,
     wait_ready: true,
     listen_timeout: LISTEN_TIMEOUT_MS,

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { ensureCertificate } from '../../shared/certificate.ts';
 import { type Config, type Environment, projectDir } from '../../shared/config.ts';
@@ -41,6 +42,7 @@ export async function prepare(
     environment,
     projectDir,
     node: process.execPath,
+    cores: availableParallelism(),
     redis: server && { ...server, conf, confDigest: createHash('sha256').update(redisText).digest('hex').slice(0, 16) },
     secretsFile: secrets.file,
   });

@@ -1,8 +1,9 @@
 /** The system that is measured: a Redis with the settings of the embedded one, an API process, consumers, and floors on the same Redis. */
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Redis } from 'ioredis';
 import { redisConf } from '../../services/redis/conf.ts';
-import { allocator } from '../../services/supervisor/apps.ts';
+import { allocatorSettings } from '../../services/supervisor/apps.ts';
 import { ensureCertificate } from '../../shared/certificate.ts';
 import { projectDir } from '../../shared/config.ts';
 import { taskKeys } from '../../shared/job-scripts.ts';
@@ -92,7 +93,7 @@ export class System {
 
   /** Starts a consumer with the settings that an installation has, and waits until it takes jobs. */
   async consumer(env: Record<string, string>): Promise<TestProcess> {
-    return await this.queue.consumer({ LOG_LEVEL: 'info', ...allocator, ...env });
+    return await this.queue.consumer({ LOG_LEVEL: 'info', ...allocatorSettings(availableParallelism()), ...env });
   }
 
   /** Starts a program of test/bench/floors on the same Redis, and waits for the line of JSON by which it says that it is ready. */

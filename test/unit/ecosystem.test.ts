@@ -15,6 +15,7 @@ function appsOf(variables: Environment) {
     environment,
     projectDir: '/srv/fasttask',
     node: '/usr/bin/node',
+    cores: 4,
     redis: config.redis.embedded ? redis : undefined,
     secretsFile: `${dir}/files/fasttask/conf/secrets.json`,
   });
@@ -67,10 +68,10 @@ describe('the apps of a node', () => {
     expect([...having('npm_config_cache'), ...having('PM2_USAGE')]).toEqual([]);
   });
 
-  it('have two pools of memory in a consumer, or what the caller says', () => {
+  it('have a pool of memory for each core in a consumer, or as many as the caller says', () => {
     const pools = (variables: Environment) =>
       appsOf({ NODE_TYPE: 'single_node', ...variables }).flatMap(({ env }) => env['MALLOC_ARENA_MAX'] ?? []);
-    expect(pools({})).toEqual(['2']);
+    expect(pools({})).toEqual(['4']);
     expect(pools({ MALLOC_ARENA_MAX: '8' })).toEqual(['8']);
   });
 

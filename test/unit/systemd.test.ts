@@ -81,7 +81,7 @@ test('it starts and stops as a container does, which container-stop.test.ts trie
 
 test('a stopping node has longer than all of its services may take, and a failing one is started for ever', () => {
   const config = loadConfig({ NODE_TYPE: 'single_node', FILES_DIR: tempDir('files') });
-  const facts = { environment: {}, projectDir, node: process.execPath, secretsFile: '' };
+  const facts = { environment: {}, projectDir, node: process.execPath, cores: 1, secretsFile: '' };
   const redis = { command: '', env: {}, conf: '', confDigest: '' };
   const apps = appsFor(config, { ...facts, redis }).filter(({ autorestart }) => autorestart);
   expect(apps.map(({ name }) => name)).toEqual(['redis', 'api', 'consumer']);
