@@ -107,6 +107,8 @@ async function fuzz(node: ApiNode, target: Target, requests: fc.Arbitrary<FuzzRe
     await explain(target, requests, failure);
     return false;
   }
+  // That a process has ended is told by the last look at the node.
+  if (!node.process.alive) return false;
   const { text, flat } = await memory.verdict();
   say(text);
   return flat;

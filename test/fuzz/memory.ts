@@ -27,8 +27,8 @@ export class Memory {
   }
 
   /**
-   * The median of the second tenth of all looks, because in the first the process grows warm, beside what the process comes down to when it rests:
-   * at work it may hold garbage of any age.
+   * The median of the second tenth of all looks, because in the first the process grows warm, beside the last one. At work the process may hold
+   * garbage of any age: where it is above the limit, it gets a minute's rest to come below it.
    */
   async verdict(): Promise<{ text: string; flat: boolean }> {
     const tenth = Math.max(1, Math.floor(this.#looks.length / 10));
@@ -39,7 +39,7 @@ export class Memory {
     const began = performance.now();
     while (this.look() > limit && performance.now() - began < REST_MS) await pause(LOOK_MS);
     const end = this.#looks.at(-1) ?? Number.NaN;
-    const text = `resident memory of the API: ${warm.toFixed(0)} MiB when warm, at most ${most.toFixed(0)} MiB, ${end.toFixed(0)} MiB after ${((performance.now() - began) / 1000).toFixed(0)} s of rest; the limit is ${limit.toFixed(0)} MiB`;
+    const text = `resident memory of the API: ${warm.toFixed(0)} MiB when warm, at most ${most.toFixed(0)} MiB, ${end.toFixed(0)} MiB after ${((performance.now() - began) / 1000).toFixed(0)} s without requests; the limit is ${limit.toFixed(0)} MiB`;
     return { text, flat: end <= limit };
   }
 }
