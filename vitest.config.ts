@@ -15,6 +15,11 @@ const withProcesses = {
   setupFiles: ['test/support/leak-check.ts'],
 };
 
+const installations = { ...withProcesses, testTimeout: 180_000, hookTimeout: 180_000 };
+
+/** Has limits of a few seconds: nothing runs beside it. */
+const timed = 'test/e2e/start.test.ts';
+
 export default defineConfig({
   root,
   resolve: { alias: { fasttask: `${root}shared/fasttask.ts` } },
@@ -45,13 +50,15 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
-          exclude: fresh ? [] : ['test/e2e/fresh-clone.test.ts'],
-          ...withProcesses,
+          exclude: [timed, ...(fresh ? [] : ['test/e2e/fresh-clone.test.ts'])],
+          ...installations,
           maxWorkers: 2,
-          testTimeout: 180_000,
-          hookTimeout: 180_000,
           sequence: { groupOrder: 2 },
         },
+      },
+      {
+        extends: true,
+        test: { name: 'e2e-timed', include: [timed], ...installations, fileParallelism: false, sequence: { groupOrder: 3 } },
       },
       {
         extends: true,
@@ -62,7 +69,7 @@ export default defineConfig({
           fileParallelism: false,
           testTimeout: 90_000,
           hookTimeout: 60_000,
-          sequence: { groupOrder: 3 },
+          sequence: { groupOrder: 4 },
         },
       },
     ],
