@@ -30,7 +30,7 @@ export const http: Group = {
   cases: {
     create: 'POST /create on one API process, 32 keep-alive connections, beside bare Koa + JSON parse + queue.add over the same TLS',
     batch: `POST /create/{task}/batch with ${BATCH} a call on ${BATCH_CONNECTIONS} connections, beside addBulk(${BATCH}) behind bare Koa over the same TLS`,
-    check: 'GET /check of ended jobs, beside bare Koa that says hello over the same TLS',
+    check: 'GET /check of ended jobs, beside bare Koa over the same TLS that says hello, and that reads the same jobs',
   },
   profiled: ['create', 'batch', 'check'],
   async measure(bench, wanted) {

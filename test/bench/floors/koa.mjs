@@ -12,7 +12,7 @@ import Koa from 'koa';
 const connection = new Redis(process.env.REDIS_URL, { maxRetriesPerRequest: null });
 const queue = new Queue('floor', { connection });
 const [prefix = 'bull', name = 'floor'] = process.argv.slice(2);
-const ended = new Queue(name, { connection, prefix });
+const ended = new Queue(name, { connection, prefix, skipMetasUpdate: true });
 const lean = new Queue('lean', { connection, skipMetasUpdate: true, streams: { events: { maxLen: 0 } } });
 
 async function bodyOf(request) {
@@ -25,7 +25,8 @@ async function stored(path) {
   const [, way, id] = path.split('/');
   if (way === 'hash') {
     const [finishedOn, returnvalue] = await connection.hmget(`${prefix}:${name}:${id}`, 'finishedOn', 'returnvalue');
-    return { id, state: finishedOn ? 'completed' : 'waiting', result: JSON.parse(returnvalue) };
+    if (!finishedOn) throw new Error(`expected an ended job, got ${id}`);
+    return { id, state: 'completed', result: JSON.parse(returnvalue) };
   }
   const job = await ended.getJob(id);
   return { id, state: await job.getState(), result: job.returnvalue };
