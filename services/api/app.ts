@@ -43,6 +43,7 @@ function frame(backend: Backend): Step {
   const headers = securityHeaders();
   return async (ctx, next) => {
     const { req, res } = ctx;
+    keepAddress(ctx);
     const given = req.headers['x-request-id'];
     ctx.state.requestId = typeof given === 'string' && clientsOwnId.test(given) ? given : randomUUID();
     res.setHeader('x-request-id', ctx.state.requestId);
@@ -51,6 +52,11 @@ function frame(backend: Backend): Step {
     // A process that is about to end asks its clients to connect anew.
     if (backend.stopping) ctx.set('connection', 'close');
   };
+}
+
+/** Koa asks the connection when it is asked, and then remembers: one that has gone meanwhile has no address, and who sent the request counts on. */
+function keepAddress({ request }: { request: { readonly ip: string } }): void {
+  void request.ip;
 }
 
 /** Answers a request, whatever becomes of it. */
@@ -88,10 +94,12 @@ function steps(backend: Backend, log: Logger): (ctx: Context) => Promise<void> {
 }
 
 /** @throws Refusal for targets such as `http://[::1` and `http://`: they pass the parser of HTTP, but have no path that could be routed, or written to the log */
-function pathOf({ request }: { request: { path: string | null } }): string {
+function pathOf({ req, request }: Pick<Context, 'req' | 'request'>): string {
+  const { url = '' } = req;
   let path: string | null = null;
   try {
-    path = request.path;
+    // Koa's parser takes some that are none, and then Node writes a warning into the middle of the log.
+    if (url.startsWith('/') || url === '*' || URL.canParse(url)) path = request.path;
   } catch {}
   if (path === null) throw new Refusal('target_invalid', 'The target of the request is no URL');
   return path;

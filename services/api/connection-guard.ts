@@ -1,5 +1,5 @@
 /** Bounds what one connection can hold: requests that are sent ahead of their answers, and answers that are never read. */
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { RequestListener, Server } from 'node:http';
 import type { Server as TlsServer } from 'node:https';
 import type { Socket } from 'node:net';
 
@@ -10,10 +10,11 @@ const MOST_AHEAD = 32;
 const STALLED_MS = 60_000;
 const LOOK_MS = 10_000;
 
-/** Closes connections with too many unanswered requests. */
-export function limitPipelines(server: Server | TlsServer): void {
+/** Closes connections with too many unanswered requests; those beyond the limit never reach the listener. */
+export function limitPipelines(listener: RequestListener): RequestListener {
   const unanswered = new WeakMap<Socket, Unanswered>();
-  server.prependListener('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
+  return (request, response) => {
+    const { socket } = request;
     let ahead = unanswered.get(socket);
     if (ahead === undefined) {
       ahead = new Unanswered();
@@ -22,9 +23,10 @@ export function limitPipelines(server: Server | TlsServer): void {
       socket.setMaxListeners(0);
     }
     ahead.count += 1;
-    if (ahead.count > MOST_AHEAD) socket.destroy();
-    else response.on('close', ahead.answered);
-  });
+    if (ahead.count > MOST_AHEAD) return void socket.destroy();
+    response.on('close', ahead.answered);
+    listener(request, response);
+  };
 }
 
 /** How many requests of a connection are without an answer. */

@@ -7,6 +7,7 @@ import type { Duplex } from 'node:stream';
 import type { Config } from '../../shared/config.ts';
 import { codeOf, FastTaskError } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/logger.ts';
+import { ERROR_HEADER } from './answer-error.ts';
 import { closeStalled, limitPipelines } from './connection-guard.ts';
 import { limitConnections } from './connection-limit.ts';
 import { followCertificate, readTls } from './tls.ts';
@@ -54,12 +55,12 @@ export class Server {
   /** @throws FastTaskError when the certificate cannot be used */
   constructor(config: Config, listener: RequestListener, log: Logger) {
     this.#config = config;
+    const limited = limitPipelines(listener);
     if (config.tls.enabled) {
-      const server = createTlsServer({ ...options, ...readTls(config.tls), handshakeTimeout: HANDSHAKE_MS }, listener);
+      const server = createTlsServer({ ...options, ...readTls(config.tls), handshakeTimeout: HANDSHAKE_MS }, limited);
       this.#unfollow = followCertificate(server, config.tls, log);
       this.#server = server;
-    } else this.#server = createServer(options, listener);
-    limitPipelines(this.#server);
+    } else this.#server = createServer(options, limited);
     this.#unwatch = closeStalled(this.#server, config.tls.enabled ? 'secureConnection' : 'connection');
     // Behind a proxy every connection has the proxy's address.
     if (!config.api.trustProxy) limitConnections(this.#server, config.api.maxConnectionsPerAddress);
@@ -113,7 +114,7 @@ function refuseConnect(socket: Duplex): void {
   const body = '{"detail":"Method Not Allowed"}';
   socket.on('error', () => {});
   socket.end(
-    `HTTP/1.1 405 Method Not Allowed\r\nallow: GET, POST\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nx-request-id: ${randomUUID()}\r\nconnection: close\r\n\r\n${body}`,
+    `HTTP/1.1 405 Method Not Allowed\r\nallow: GET, POST\r\n${ERROR_HEADER}: method_not_allowed\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nx-request-id: ${randomUUID()}\r\nconnection: close\r\n\r\n${body}`,
     () => socket.destroy(),
   );
 }

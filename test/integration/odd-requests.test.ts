@@ -29,5 +29,6 @@ test.each(['http://', 'http://[::1', 'http://[', 'http://[::1:x/'])(
     const { status, headers, body } = await get(target);
     expect([status, JSON.parse(body)]).toEqual([400, { detail: 'The target of the request is no URL' }]);
     expect(headers).toMatchObject({ 'fasttask-error': 'target_invalid', 'x-request-id': expect.stringMatching(/^[0-9a-f-]{36}$/) });
+    expect(node.process.output.join('\n')).not.toContain('DeprecationWarning');
   },
 );

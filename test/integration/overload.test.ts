@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { type TLSSocket, connect as tlsConnect } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { mastersOf } from '../../shared/redis.ts';
@@ -188,6 +190,22 @@ describe('one connection', () => {
     };
     expect(await answers(30)).toBe(true);
     expect(await answers(400)).toBe(false);
+  });
+
+  test('has nothing done for what it sends beyond that, and the audit log knows from where the rest came', async () => {
+    const audited = (requestId: string) => {
+      const lines = readFileSync(join(node.files, 'fasttask/log/audit.log'), 'utf8').split('\n');
+      return lines.filter((line) => line.includes(`"requestId":"${requestId}"`)).map((line) => JSON.parse(line) as Record<string, unknown>);
+    };
+    const socket = await openTls(node.port);
+    const head = 'host: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: 2\r\nx-request-id: ahead';
+    socket.write(`POST /create/noop HTTP/1.1\r\n${head}\r\n\r\n{}`.repeat(40));
+    await until(() => socket.closed, { what: 'the end of the connection' });
+    expect((await node.api.post('/create/noop', {}, { headers: { 'x-request-id': 'after' } })).status).toBe(200);
+    await until(() => audited('after').length === 1, { what: 'the audit log' });
+    const done = audited('ahead').map(({ event, address }) => `${event} from ${address}`);
+    expect(new Set(done)).toEqual(new Set(['job.created from 127.0.0.1']));
+    expect(done.length).toBeLessThanOrEqual(32);
   });
 
   test('ends the waits that it has begun', async () => {
