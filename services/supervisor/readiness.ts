@@ -1,8 +1,8 @@
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Config } from '../../shared/config.ts';
 import { get, loadedTasks, type NodeAddress } from './address.ts';
+import { endOfFile } from './end-of-file.ts';
 import { type ListedProcess, lastLines, type Pm2, SupervisorError } from './pm2.ts';
 
 /** Milliseconds within which a node answers after its start, or is given up. */
@@ -89,21 +89,8 @@ function rejectCrashing({ config }: Waiting, list: readonly ListedProcess[]): vo
 function logOf({ dirs }: Config, name: string): string {
   const file = join(dirs.log, `${name}.log`);
   try {
-    return `${lastLines(endOf(file), LOG_LINES)}\n(${file})`;
+    return `${lastLines(endOfFile(file, LOG_BYTES), LOG_LINES)}\n(${file})`;
   } catch {
     return `(no log in ${file})`;
-  }
-}
-
-/** The last bytes of a file that may have grown for months. */
-function endOf(file: string): string {
-  const handle = openSync(file, 'r');
-  try {
-    const { size } = fstatSync(handle);
-    const buffer = Buffer.alloc(Math.min(size, LOG_BYTES));
-    readSync(handle, buffer, 0, buffer.length, size - buffer.length);
-    return buffer.toString('utf8');
-  } finally {
-    closeSync(handle);
   }
 }

@@ -10,6 +10,7 @@ import { type ListedProcess, SupervisorError, settle } from './pm2.ts';
 import { prepare, writePrivately } from './preparation.ts';
 import { READY_WITHIN_MS, untilReady } from './readiness.ts';
 import { digestOf, readRecord, writeRecord } from './record.ts';
+import { sayRefusedTasks } from './refused-tasks.ts';
 import { report } from './report.ts';
 import { stop } from './stop.ts';
 
@@ -19,6 +20,7 @@ import { stop } from './stop.ts';
  */
 export async function start(node: Installation): Promise<void> {
   const { config, environment, pm2, say } = node;
+  const began = Date.now();
   for (const notice of config.notices) say(notice);
   pm2.check();
   const running = ours(await pm2.list());
@@ -40,6 +42,7 @@ export async function start(node: Installation): Promise<void> {
     else await apply(node, apps, running);
     const tasks = await untilReady({ pm2, config, address, names: apps.map(({ name }) => name), signal: node.signal, deadline });
     writeRecord(config, { digest, address });
+    sayRefusedTasks(node, began);
     report({ config, pm2, say, address, tasks, redisAnswers });
   } catch (error) {
     if (running.length > 0) throw error;

@@ -61,13 +61,15 @@ it('pm2 stop consumer drains: a running job ends first', async () => {
   expect((await clone.npm(['run', 'pm2', '--', 'start', 'consumer'])).code).toBe(0);
 });
 
-it('npm run reload serves a new task file, its documentation too', async () => {
+it('npm run reload serves a new task file, its documentation too, and says which file it refuses', async () => {
   const api = apiClient(clone.origin);
   const text =
     "import { defineTask, z } from 'fasttask';\n\nexport default defineTask({\n  description: 'Twice a number.',\n  params: z.object({ number: z.number() }),\n  result: z.object({ twice: z.number() }),\n  run: ({ number }) => ({ twice: 2 * number }),\n});\n";
   writeFileSync(join(clone.dir, 'tasks', 'twice.ts'), text);
+  writeFileSync(join(clone.dir, 'tasks', 'unfinished.ts'), 'export const = 1;\n');
   const { code, output } = await clone.npm(['run', 'reload']);
   expect(code, output).toBe(0);
+  expect(output.match(/^refused .*$/gm)).toEqual([expect.stringMatching(/^refused unfinished\.ts: .*Expected identifier/)]);
   await until(async () => (await api.post('/run/twice', { number: 4 })).status === 200, { what: 'the new task', timeoutMs: 10_000 });
   expect(jobOf(await api.post('/run/twice', { number: 4 })).result).toEqual({ twice: 8 });
   const { body } = await api.get('/openapi.json');
