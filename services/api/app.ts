@@ -54,7 +54,7 @@ function frame(backend: Backend): Step {
   };
 }
 
-/** Koa asks the connection when it is asked, and then remembers: one that has gone meanwhile has no address, and who sent the request counts on. */
+/** Koa reads the address when it is first asked for, and remembers it: a connection that has gone by then has none, and its request goes on. */
 function keepAddress({ request }: { request: { readonly ip: string } }): void {
   void request.ip;
 }

@@ -17,7 +17,7 @@ const installMark = inProject('node_modules/.fasttask-installed');
 const buildMark = inProject('dist/.fasttask-built');
 const lockFolder = inProject('.tmp/bootstrap.lock');
 
-/** Of `npm run check`, in the order in which a fault is cheapest to find. */
+/** Of `npm run check`, in the order in which a fault is cheapest to find. `.ci/run` names the same, and runs them side by side. */
 const CHECKS = ['lint', 'types', 'deadcode', 'walls'];
 
 /** Commands that change what runs: one at a time in a clone. */

@@ -1,6 +1,6 @@
 /** The resident memory of a process (Linux) while it works. */
 import { readFileSync } from 'node:fs';
-import { setTimeout as pause } from 'node:timers/promises';
+import { until } from '../support/until.ts';
 
 /** By how much it may be larger at the end than when it was warm. */
 const GROWTH = 1.25;
@@ -37,7 +37,8 @@ export class Memory {
     const most = Math.max(...this.#looks);
     const limit = warm * GROWTH + GROWTH_MIB;
     const began = performance.now();
-    while (this.look() > limit && performance.now() - began < REST_MS) await pause(LOOK_MS);
+    const rest = { what: 'the memory to come below the limit', timeoutMs: REST_MS, everyMs: LOOK_MS };
+    await until(() => this.look() <= limit, rest).catch(() => undefined);
     const end = this.#looks.at(-1) ?? Number.NaN;
     const text = `resident memory of the API: ${warm.toFixed(0)} MiB when warm, at most ${most.toFixed(0)} MiB, ${end.toFixed(0)} MiB after ${((performance.now() - began) / 1000).toFixed(0)} s without requests; the limit is ${limit.toFixed(0)} MiB`;
     return { text, flat: end <= limit };
